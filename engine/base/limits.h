@@ -1,0 +1,55 @@
+#pragma once
+// Every bound of the program by name. Relations between them are held by static_assert, so that a
+// change of one cannot silently break another.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace imapult::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::size_t kKiB = 1024;
+inline constexpr std::size_t kMiB = 1024 * kKiB;
+
+// What a server may send us.
+inline constexpr std::size_t kLineBytesMax = 1 * kMiB;          ///< one response without its literals
+inline constexpr std::uint64_t kLiteralBytesMax = 2048ULL * kMiB;  ///< one literal (streamed)
+inline constexpr std::size_t kSmallLiteralBytesMax = 64 * kKiB;  ///< a literal outside FETCH (kept)
+inline constexpr std::size_t kLiteralsPerResponseMax = 1024;
+inline constexpr std::size_t kNestingMax = 64;                  ///< parentheses in a response
+inline constexpr std::size_t kMailboxesPerAccountMax = 100'000;
+inline constexpr std::size_t kMailboxNameBytesMax = 4 * kKiB;
+inline constexpr std::size_t kFlagsPerMessageMax = 256;
+inline constexpr std::size_t kFlagBytesMax = 255;
+inline constexpr std::size_t kCapabilitiesMax = 512;
+inline constexpr std::size_t kGarbageLinesMax = 3;              ///< then the connection is given up
+
+// Messages on their way.
+inline constexpr std::size_t kStoreAndForwardBytesMax = 256 * kKiB;  ///< above: cut-through
+inline constexpr std::size_t kGroupMessagesMax = 64;
+inline constexpr std::size_t kGroupBytesMax = 4 * kMiB;
+inline constexpr std::size_t kGroupsInFlightMax = 32;           ///< per lane, unacknowledged
+inline constexpr std::size_t kFetchWindowBytes = 4 * kMiB;      ///< asked for by one UID FETCH
+inline constexpr std::size_t kLaneBufferedBytesMax = 8 * kMiB;  ///< fetched, not yet written
+static_assert(kStoreAndForwardBytesMax <= kGroupBytesMax);
+static_assert(kGroupBytesMax <= kLaneBufferedBytesMax);
+
+// The ring.
+inline constexpr std::size_t kReceiveBlockBytes = 64 * kKiB;
+inline constexpr std::size_t kReceiveBlocks = 128;              ///< provided buffers per shard
+inline constexpr unsigned kRingEntries = 1024;
+inline constexpr std::size_t kSendSlabBytes = 256 * kKiB;
+
+// Time.
+inline constexpr auto kConnectTimeout = 15s;
+inline constexpr auto kGreetingTimeout = 60s;
+inline constexpr auto kLoginTimeout = 60s;
+inline constexpr auto kCommandStallTimeout = 600s;  ///< no byte in or out while a command is open
+inline constexpr auto kHappyEyeballsDelay = 250ms;  ///< RFC 8305, section 5
+inline constexpr auto kBackoffFirst = 1s;
+inline constexpr auto kBackoffMax = 300s;
+inline constexpr unsigned kReconnectsPerAccountMax = 10;  ///< without progress in between
+
+}  // namespace imapult::limits

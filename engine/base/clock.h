@@ -8,8 +8,8 @@ namespace imapult {
 
 using Nanos = std::chrono::nanoseconds;
 
-/// A source of time. The real one reads CLOCK_MONOTONIC and CLOCK_REALTIME; the simulator's is moved
-/// by hand.
+/// A source of time. The real one reads CLOCK_MONOTONIC and CLOCK_REALTIME; the simulator's is
+/// moved by hand.
 class Clock {
   public:
     virtual ~Clock() = default;

@@ -22,30 +22,30 @@ enum class Outcome : std::uint8_t { not_done, unknown };
 
 /// What went wrong. A code exists only if some caller reacts to it.
 enum class Code : std::uint8_t {
-    invalid_input,     ///< command line, configuration, accounts file, LDIF, ICS, …
-    resolve_failed,    ///< the host name has no address
-    connect_failed,    ///< no TCP connection
-    tls_failed,        ///< handshake, certificate or host name
-    auth_refused,      ///< never tried again: lock-outs
-    connection_lost,   ///< reset, EOF, BYE
-    timeout,           ///< a deadline of ours passed
-    protocol,          ///< the peer broke the protocol; the connection is unusable
-    refused,           ///< tagged NO without a more precise meaning
-    bad_command,       ///< tagged BAD
-    over_quota,        ///< [OVERQUOTA]
-    too_big,           ///< [TOOBIG], APPENDLIMIT, "maximum message size"
-    throttled,         ///< [LIMIT], THROTTLED, "Suggested Backoff Time"; see Error::retry_after
-    unavailable,       ///< [UNAVAILABLE], [SERVERBUG], [INUSE], [CONTACTADMIN]
-    not_found,         ///< [NONEXISTENT], [TRYCREATE]
-    already_exists,    ///< [ALREADYEXISTS]
-    no_permission,     ///< [NOPERM], [CANNOT]
-    cancelled,         ///< we gave up on purpose (abort, signal)
-    state_locked,      ///< the state directory belongs to another process
-    state_damaged,     ///< the ledger cannot be read
-    state_version,     ///< the ledger is of an unknown version
-    io,                ///< a file or system call failed
-    ring_forbidden,    ///< io_uring is not available here
-    limit,             ///< one of our own limits (engine/base/limits.h) was passed
+    invalid_input,    ///< command line, configuration, accounts file, LDIF, ICS, …
+    resolve_failed,   ///< the host name has no address
+    connect_failed,   ///< no TCP connection
+    tls_failed,       ///< handshake, certificate or host name
+    auth_refused,     ///< never tried again: lock-outs
+    connection_lost,  ///< reset, EOF, BYE
+    timeout,          ///< a deadline of ours passed
+    protocol,         ///< the peer broke the protocol; the connection is unusable
+    refused,          ///< tagged NO without a more precise meaning
+    bad_command,      ///< tagged BAD
+    over_quota,       ///< [OVERQUOTA]
+    too_big,          ///< [TOOBIG], APPENDLIMIT, "maximum message size"
+    throttled,        ///< [LIMIT], THROTTLED, "Suggested Backoff Time"; see Error::retry_after
+    unavailable,      ///< [UNAVAILABLE], [SERVERBUG], [INUSE], [CONTACTADMIN]
+    not_found,        ///< [NONEXISTENT], [TRYCREATE]
+    already_exists,   ///< [ALREADYEXISTS]
+    no_permission,    ///< [NOPERM], [CANNOT]
+    cancelled,        ///< we gave up on purpose (abort, signal)
+    state_locked,     ///< the state directory belongs to another process
+    state_damaged,    ///< the ledger cannot be read
+    state_version,    ///< the ledger is of an unknown version
+    io,               ///< a file or system call failed
+    ring_forbidden,   ///< io_uring is not available here
+    limit,            ///< one of our own limits (engine/base/limits.h) was passed
 };
 
 /// Lower-case name of a code, as in events and JSON: "auth_refused".
@@ -68,7 +68,8 @@ using Result = std::expected<T, Error>;
 
 /// `return fail(Code::timeout, Scope::connection, Retry::now, "…");`
 inline std::unexpected<Error> fail(Code code, Scope scope, Retry retry, std::string text) {
-    return std::unexpected<Error>(Error{code, scope, retry, Outcome::not_done, {}, std::move(text)});
+    return std::unexpected<Error>(
+        Error{code, scope, retry, Outcome::not_done, {}, std::move(text)});
 }
 /// An error of our own input: run scope, never retried.
 inline std::unexpected<Error> invalid(std::string text) {
@@ -80,16 +81,17 @@ inline std::unexpected<Error> invalid(std::string text) {
 
 }  // namespace imapult
 
-/// Assertion that stays on in release builds. Only for our own invariants, never for a peer's bytes.
-#define IMAPULT_ASSERT(expression)                                                \
-    (static_cast<bool>(expression) ? static_cast<void>(0)                         \
+/// Assertion that stays on in release builds. Only for our own invariants, never for a peer's
+/// bytes.
+#define IMAPULT_ASSERT(expression)                        \
+    (static_cast<bool>(expression) ? static_cast<void>(0) \
                                    : ::imapult::broken_invariant(#expression, __FILE__, __LINE__))
 
 #define IMAPULT_CONCAT_(a, b) a##b
 #define IMAPULT_CONCAT(a, b) IMAPULT_CONCAT_(a, b)
-#define IMAPULT_TRY_(variable, declaration, expression, ret)             \
-    auto variable = (expression);                                        \
-    if (!variable) ret std::unexpected(std::move(variable).error());     \
+#define IMAPULT_TRY_(variable, declaration, expression, ret)         \
+    auto variable = (expression);                                    \
+    if (!variable) ret std::unexpected(std::move(variable).error()); \
     declaration = std::move(*variable)
 
 /// `IMAPULT_TRY(auto box, parse(name));` returns the error, or declares the value.
@@ -99,9 +101,9 @@ inline std::unexpected<Error> invalid(std::string text) {
 #define IMAPULT_CO_TRY(declaration, expression) \
     IMAPULT_TRY_(IMAPULT_CONCAT(try_, __LINE__), declaration, expression, co_return)
 /// For results without a value.
-#define IMAPULT_CHECK(expression)                                                         \
-    if (auto check_result = (expression); !check_result)                                  \
+#define IMAPULT_CHECK(expression)                        \
+    if (auto check_result = (expression); !check_result) \
     return std::unexpected(std::move(check_result).error())
-#define IMAPULT_CO_CHECK(expression)                                                      \
-    if (auto check_result = (expression); !check_result)                                  \
+#define IMAPULT_CO_CHECK(expression)                     \
+    if (auto check_result = (expression); !check_result) \
     co_return std::unexpected(std::move(check_result).error())

@@ -14,17 +14,17 @@ inline constexpr std::size_t kKiB = 1024;
 inline constexpr std::size_t kMiB = 1024 * kKiB;
 
 // What a server may send us.
-inline constexpr std::size_t kLineBytesMax = 1 * kMiB;          ///< one response without its literals
+inline constexpr std::size_t kLineBytesMax = 1 * kMiB;  ///< one response without its literals
 inline constexpr std::uint64_t kLiteralBytesMax = 2048ULL * kMiB;  ///< one literal (streamed)
 inline constexpr std::size_t kSmallLiteralBytesMax = 64 * kKiB;  ///< a literal outside FETCH (kept)
 inline constexpr std::size_t kLiteralsPerResponseMax = 1024;
-inline constexpr std::size_t kNestingMax = 64;                  ///< parentheses in a response
+inline constexpr std::size_t kNestingMax = 64;  ///< parentheses in a response
 inline constexpr std::size_t kMailboxesPerAccountMax = 100'000;
 inline constexpr std::size_t kMailboxNameBytesMax = 4 * kKiB;
 inline constexpr std::size_t kFlagsPerMessageMax = 256;
 inline constexpr std::size_t kFlagBytesMax = 255;
 inline constexpr std::size_t kCapabilitiesMax = 512;
-inline constexpr std::size_t kGarbageLinesMax = 3;              ///< then the connection is given up
+inline constexpr std::size_t kGarbageLinesMax = 3;  ///< then the connection is given up
 
 // Messages on their way.
 inline constexpr std::size_t kStoreAndForwardBytesMax = 256 * kKiB;  ///< above: cut-through
@@ -38,7 +38,7 @@ static_assert(kGroupBytesMax <= kLaneBufferedBytesMax);
 
 // The ring.
 inline constexpr std::size_t kReceiveBlockBytes = 64 * kKiB;
-inline constexpr std::size_t kReceiveBlocks = 128;              ///< provided buffers per shard
+inline constexpr std::size_t kReceiveBlocks = 128;  ///< provided buffers per shard
 inline constexpr unsigned kRingEntries = 1024;
 inline constexpr std::size_t kSendSlabBytes = 256 * kKiB;
 

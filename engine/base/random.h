@@ -1,6 +1,6 @@
 #pragma once
-// A small seeded generator (SplitMix64 feeding xoshiro256**), the same on every machine: simulations
-// and corpora are reproduced from a printed seed. Not for secrets.
+// A small seeded generator (SplitMix64 feeding xoshiro256**), the same on every machine:
+// simulations and corpora are reproduced from a printed seed. Not for secrets.
 
 #include <array>
 #include <cstdint>

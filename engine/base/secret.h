@@ -8,8 +8,8 @@
 namespace imapult {
 
 /// Owns secret bytes. There is no operator<<, no formatter and no implicit conversion, so that a
-/// secret reaches a log or a report only by an explicit `reveal()`, which only the code that talks to
-/// a server calls.
+/// secret reaches a log or a report only by an explicit `reveal()`, which only the code that talks
+/// to a server calls.
 class Secret {
   public:
     Secret() = default;

@@ -9,8 +9,8 @@
 namespace imapult {
 
 /// Copy of `bytes` that may go to a terminal, a log or a report: control characters (C0, DEL, C1,
-/// bidirectional overrides) and invalid UTF-8 become \xNN or \u{NNNN}; at most `bytes_max` octets of
-/// input are shown, then "…".
+/// bidirectional overrides) and invalid UTF-8 become \xNN or \u{NNNN}; at most `bytes_max` octets
+/// of input are shown, then "…".
 std::string printable(std::string_view bytes, std::size_t bytes_max = 512);
 
 /// True if `bytes` is well-formed UTF-8 (RFC 3629: no surrogates, no over-long forms).

@@ -42,6 +42,16 @@ inline constexpr std::size_t kReceiveBlocks = 128;  ///< provided buffers per sh
 inline constexpr unsigned kRingEntries = 1024;
 inline constexpr std::size_t kSendSlabBytes = 256 * kKiB;
 
+// The ledger.
+inline constexpr std::size_t kLedgerTextBytesMax = 64 * kKiB;     ///< one text in a record
+inline constexpr std::size_t kLedgerWriteBufferBytes = 4 * kMiB;  ///< memtables of all families
+inline constexpr std::size_t kLedgerCacheBytes = 4 * kMiB;
+inline constexpr int kLedgerOpenFilesMax = 64;
+inline constexpr std::size_t kLedgerLogBytesMax = 16 * kMiB;      ///< write-ahead log
+inline constexpr std::size_t kLedgerCommitGroupBytes = 1 * kMiB;  ///< one write of the committer
+inline constexpr std::uint32_t kMailboxIdBlock = 256;             ///< ids reserved at a time
+inline constexpr std::uint64_t kIntentSequenceBlock = 4096;
+
 // Time.
 inline constexpr auto kConnectTimeout = 15s;
 inline constexpr auto kGreetingTimeout = 60s;

@@ -2,30 +2,21 @@
 // One run over one or many accounts: what the command line chose goes in, what happened comes out.
 // This header is the seam between the program (tools/imapult) and the engine.
 
-#include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "engine/base/endpoint.h"
-#include "engine/base/error.h"
+#include "engine/base/report.h"
 
 namespace imapult::campaign {
+
+using namespace report;
 
 // --- What was asked for ------------------------------------------------------------------------
 
 enum class Command : std::uint8_t { copy, migrate, check, verify };
-enum class VerifyDepth : std::uint8_t {
-    counts,    ///< messages per mailbox
-    metadata,  ///< identity, size, flags, date of every message
-    content,   ///< every octet of every message
-};
 enum class Compress : std::uint8_t {
     automatic,  ///< where offered and useful: never to loopback
     on,         ///< wherever offered
@@ -37,13 +28,6 @@ struct AccountSpec {
     std::string name;  ///< in reports: the source user
     EndpointSpec source;
     EndpointSpec destination;
-};
-
-/// `--map SRC=DST`: the mailbox SRC and everything below it goes to DST. Decoded UTF-8 names with
-/// `/` as separator. The longest matching SRC wins; INBOX is compared without regard to case.
-struct NameMap {
-    std::string source;
-    std::string destination;
 };
 
 struct Options {
@@ -69,218 +53,10 @@ struct Options {
     std::uint64_t bytes_per_second_max = 0;
 };
 
-// --- What happened -----------------------------------------------------------------------------
-
-/// complete: the books balance and everything selected is there. partial: finished, but something
-/// is missing. failed: gave up. interrupted: stopped on request; the same command resumes.
-enum class RunResult : std::uint8_t { complete, partial, failed, interrupted };
-std::string_view name_of(RunResult result);
-
-/// source = already_there + copied + adopted + refused + skipped, always. What an interrupted or
-/// failed run did not reach stands in `not_reached` and is not part of `source`.
-struct MessageCounts {
-    std::uint64_t source = 0;
-    std::uint64_t already_there = 0;  ///< copied or adopted by an earlier run
-    std::uint64_t copied = 0;         ///< in a dry run: would be copied
-    std::uint64_t adopted = 0;        ///< found at the destination without our having copied it
-    std::uint64_t refused = 0;        ///< each with a Refusal
-    std::uint64_t skipped = 0;        ///< by the user's own filters
-    std::uint64_t flags_updated = 0;
-    std::uint64_t deleted = 0;
-    std::uint64_t not_reached = 0;
-
-    [[nodiscard]] bool balanced() const {
-        return source == already_there + copied + adopted + refused + skipped;
-    }
-    MessageCounts& operator+=(const MessageCounts& other);
-    bool operator==(const MessageCounts&) const = default;
-};
-
-struct MailboxCounts {
-    std::uint64_t total = 0;  ///< selected at the source
-    std::uint64_t created = 0;
-    std::uint64_t unchanged = 0;  ///< nothing new since the last pass
-    std::uint64_t failed = 0;     ///< could not be created, selected or listed
-    MailboxCounts& operator+=(const MailboxCounts& other);
-    bool operator==(const MailboxCounts&) const = default;
-};
-
-/// Octets. `*_in` and `*_out` are counted on the wire, after TLS and compression.
-struct ByteCounts {
-    std::uint64_t copied = 0;  ///< message octets appended
-    std::uint64_t source_in = 0, source_out = 0;
-    std::uint64_t destination_in = 0, destination_out = 0;
-    ByteCounts& operator+=(const ByteCounts& other);
-    bool operator==(const ByteCounts&) const = default;
-};
-
-/// Round trips after log-in that we waited for with nothing else in flight.
-struct RoundTrips {
-    std::uint64_t source = 0, destination = 0;
-    RoundTrips& operator+=(const RoundTrips& other);
-    bool operator==(const RoundTrips&) const = default;
-};
-
-/// One message that the destination does not take. Texts are printable, decoded UTF-8.
-struct Refusal {
-    std::string account;
-    std::string mailbox;    ///< source's decoded name
-    std::uint32_t uid = 0;  ///< at the source; 0: the whole mailbox
-    std::string message_id, subject;
-    std::int64_t date = 0;    ///< INTERNALDATE, unix seconds; 0: not known
-    std::uint64_t size = 0;   ///< octets
-    std::string reason;       ///< our sentence with the server's words
-    std::uint64_t count = 1;  ///< messages it stands for (with uid 0)
-};
-
-/// Something seen and said, which is no failure.
-enum class NoticeKind : std::uint8_t {
-    deleted_at_source,    ///< messages copied earlier are gone at the source
-    uid_validity,         ///< a mailbox was made anew on one side
-    name_mapped,          ///< the destination cannot hold the name
-    mailbox_gone,         ///< a mailbox copied earlier is gone or renamed at the source
-    keywords_dropped,     ///< the destination does not take these keywords
-    message_altered,      ///< the destination changed what we appended
-    size_mismatch,        ///< RFC822.SIZE and the literal differ
-    quota,                ///< space is short
-    oversize,             ///< larger than the destination's APPENDLIMIT
-    capability,           ///< an extension is missing; slower or less exact, and why
-    identity,             ///< logged in as somebody else than asked, or cannot tell
-    destination_changed,  ///< somebody else changed the destination since the last pass
-    insecure,             ///< clear text or unchecked certificate
-    estimate,             ///< of `check`: what a copy would take
-    other,
-};
-/// "deleted_at_source", … as in JSON.
-std::string_view name_of(NoticeKind kind);
-
-struct Notice {
-    std::string account;
-    std::string mailbox;  ///< empty: the whole account
-    NoticeKind kind = NoticeKind::other;
-    std::string text;  ///< one printable sentence
-};
-
-/// What `verify` found. `missing` and `different` make the exit code 7; `extra` (at the destination
-/// only) is told and does not, since mail that arrived there belongs there.
-struct Difference {
-    enum class Kind : std::uint8_t { missing, different, extra };
-    std::string account, mailbox;
-    std::uint32_t source_uid = 0, destination_uid = 0;  ///< 0: none
-    std::string message_id;
-    Kind kind = Kind::missing;
-    std::string text;  ///< what differs, printable
-};
-std::string_view name_of(Difference::Kind kind);
-struct VerifyCounts {
-    std::uint64_t equal = 0, missing = 0, different = 0, extra = 0;
-    VerifyCounts& operator+=(const VerifyCounts& other);
-    bool operator==(const VerifyCounts&) const = default;
-};
-
-/// The error that ended an account or the run, and where it came from.
-struct Failure {
-    Error error;
-    std::optional<Side> side;
-};
-
-struct AccountSummary {
-    std::string account;              ///< AccountSpec::name
-    std::string source, destination;  ///< user@host:port
-    RunResult result = RunResult::failed;
-    std::optional<Failure> failure;
-    MailboxCounts mailboxes;
-    MessageCounts messages;
-    ByteCounts bytes;
-    RoundTrips round_trips;
-    VerifyCounts verify;
-    double seconds = 0;
-    std::vector<Refusal> refusals;
-    std::vector<Notice> notices;
-    std::vector<Difference> differences;
-};
-
 struct Summary {
     std::vector<AccountSummary> accounts;  ///< in the order of Options::accounts
     std::optional<Failure> failure;        ///< what ended the whole run (state directory, ring, …)
     bool interrupted = false;
-};
-
-// --- While it happens --------------------------------------------------------------------------
-
-/// What an account waits for.
-enum class Waiting : std::uint8_t { nothing, source, destination, us };
-std::string_view name_of(Waiting waiting);
-
-enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
-
-/// Changes since the last call for the same account.
-struct Progress {
-    std::uint64_t copied = 0;
-    std::uint64_t bytes_copied = 0;
-    std::uint64_t already_there = 0;
-    std::uint64_t adopted = 0;
-    std::uint64_t skipped = 0;
-    std::uint64_t flags_updated = 0;
-    std::uint64_t verified = 0;
-};
-
-/// Told what happens, from the shards' threads: implementations are thread-safe, never block and
-/// never throw. `account` is an index into Options::accounts. Views are valid during the call only.
-/// Mailbox names are the source's, decoded, with `/`; they may hold any character.
-class Observer {
-  public:
-    virtual ~Observer() = default;
-    virtual void account_started(std::size_t account) = 0;
-    /// How many mailboxes are selected in the account.
-    virtual void account_listed(std::size_t account, std::size_t mailboxes) = 0;
-    /// `messages` at the source, of which `pending` are to be copied, `bytes_pending` octets in all
-    /// (0 if not known).
-    virtual void mailbox_started(std::size_t account, std::string_view mailbox,
-                                 std::uint64_t messages, std::uint64_t pending,
-                                 std::uint64_t bytes_pending) = 0;
-    virtual void mailbox_finished(std::size_t account, std::string_view mailbox) = 0;
-    /// A group of messages is settled. Called once per group, not per message.
-    virtual void progress(std::size_t account, const Progress& change) = 0;
-    virtual void message_refused(std::size_t account, const Refusal& refusal) = 0;
-    virtual void notice(std::size_t account, const Notice& notice) = 0;
-    /// On changes only.
-    virtual void waiting(std::size_t account, Waiting what) = 0;
-    /// The connection is given up and made again after `delay`.
-    virtual void retrying(std::size_t account, Side side, std::chrono::milliseconds delay,
-                          const Error& why) = 0;
-    virtual void account_finished(std::size_t account, const AccountSummary& summary) = 0;
-    /// Whether log() would show it: ask before a text is put together.
-    [[nodiscard]] virtual bool logs(LogLevel level) const = 0;
-    /// Diagnostic text; made printable by the implementation. Never secrets, never content.
-    virtual void log(LogLevel level, std::string_view text) = 0;
-};
-
-/// How a person's Ctrl-C reaches the shards. Thread-safe.
-class StopToken {
-  public:
-    enum class Level : std::uint8_t {
-        none,
-        graceful,  ///< settle what is in flight, then end
-        at_once,   ///< abort every connection; the ledger is consistent at any time
-    };
-    [[nodiscard]] Level level() const { return level_.load(std::memory_order_acquire); }
-    [[nodiscard]] bool stopping() const { return level() != Level::none; }
-
-    /// Raises the level and calls the listeners; a lower level than the present one does nothing.
-    void request(Level level);
-
-    /// Called at each raise, on the requester's thread (hand it over with post_remote()), and now
-    /// if the level is raised already. The returned number is for remove().
-    std::size_t add_listener(std::function<void(Level)> listener);
-    /// No call is running or will come after it returns.
-    void remove_listener(std::size_t id);
-
-  private:
-    std::atomic<Level> level_{Level::none};
-    std::mutex mutex_;
-    std::size_t next_id_ = 1;
-    std::vector<std::pair<std::size_t, std::function<void(Level)>>> listeners_;
 };
 
 /// Runs the whole command and blocks until it is done or stopped. Everything that happened is in

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "engine/campaign/campaign.h"
+#include "engine/base/report.h"
 
-namespace imapult::campaign {
+namespace imapult::report {
 
 MessageCounts& MessageCounts::operator+=(const MessageCounts& other) {
     source += other.source;
@@ -146,4 +146,4 @@ void StopToken::remove_listener(std::size_t id) {
     std::erase_if(listeners_, [&](const auto& entry) { return entry.first == id; });
 }
 
-}  // namespace imapult::campaign
+}  // namespace imapult::report

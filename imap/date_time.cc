@@ -1,0 +1,114 @@
+// INTERNALDATE both ways (RFC 9051 §9, date-time).
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+
+#include "engine/base/text.h"
+#include "imap/command.h"
+
+namespace imapult::imap {
+namespace {
+
+constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr int kZoneMinutesMax = 23 * 60 + 59;
+// What four digits of year can say: 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, a day inside
+// so that no zone leaves the range.
+constexpr std::int64_t kFirstSecond = -62135596800 + 86400;
+constexpr std::int64_t kLastSecond = 253402300799 - 86400;
+
+/// Reads digits of a date; every failure is sticky, so that the grammar reads as one line.
+struct Reader {
+    std::string_view text;
+    bool ok = true;
+
+    int number(std::size_t least, std::size_t most) {
+        int value = 0;
+        std::size_t count = 0;
+        while (count < most && count < text.size() && text[count] >= '0' && text[count] <= '9') {
+            value = value * 10 + (text[count] - '0');
+            ++count;
+        }
+        text.remove_prefix(count);
+        ok = ok && count >= least;
+        return value;
+    }
+    void skip(char c) {
+        ok = ok && !text.empty() && text.front() == c;
+        if (ok) text.remove_prefix(1);
+    }
+    unsigned month() {
+        for (unsigned i = 0; i < kMonths.size(); ++i) {
+            if (!equal_ignoring_case(text.substr(0, 3), kMonths[i])) continue;
+            text.remove_prefix(3);
+            return i + 1;
+        }
+        ok = false;
+        return 0;
+    }
+    int zone() {
+        for (const std::string_view name : {"GMT", "UTC", "UT", "Z"}) {
+            if (equal_ignoring_case(text, name)) {
+                text = {};
+                return 0;
+            }
+        }
+        const bool west = text.starts_with('-');
+        if (!west && !text.starts_with('+')) ok = false;
+        if (!text.empty()) text.remove_prefix(1);
+        const int hours = number(2, 2);
+        const int minutes = number(2, 2);
+        ok = ok && hours <= 23 && minutes <= 59;
+        return (west ? -1 : 1) * (hours * 60 + minutes);
+    }
+};
+
+}  // namespace
+
+std::string format_date_time(std::int64_t unix_seconds, std::int16_t zone_minutes) {
+    const int zone = std::clamp<int>(zone_minutes, -kZoneMinutesMax, kZoneMinutesMax);
+    const std::int64_t local =
+        std::clamp(unix_seconds, kFirstSecond, kLastSecond) + std::int64_t{zone} * 60;
+    const std::chrono::sys_seconds when{std::chrono::seconds{local}};
+    const auto day = std::chrono::floor<std::chrono::days>(when);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{when - day};
+    const int zone_abs = zone < 0 ? -zone : zone;
+    std::array<char, 40> text{};
+    const int length = std::snprintf(
+        text.data(), text.size(), "%02u-%s-%04d %02d:%02d:%02d %c%02d%02d",
+        static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1].data(),
+        static_cast<int>(date.year()), static_cast<int>(time.hours().count()),
+        static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
+        zone < 0 ? '-' : '+', zone_abs / 60, zone_abs % 60);
+    return {text.data(), static_cast<std::size_t>(length)};
+}
+
+std::optional<DateTime> parse_date_time(std::string_view text) {
+    Reader reader{trim(text)};
+    const int day = reader.number(1, 2);
+    reader.skip('-');
+    const unsigned month = reader.month();
+    reader.skip('-');
+    const int year = reader.number(4, 4);
+    reader.skip(' ');
+    while (reader.text.starts_with(' ')) reader.text.remove_prefix(1);
+    const int hour = reader.number(1, 2);
+    reader.skip(':');
+    const int minute = reader.number(2, 2);
+    reader.skip(':');
+    const int second = reader.number(2, 2);
+    reader.skip(' ');
+    const int zone = reader.zone();
+    if (!reader.ok || !reader.text.empty()) return std::nullopt;
+    const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month},
+                                           std::chrono::day{static_cast<unsigned>(day)}};
+    // A second of 60 is a leap second (RFC 3339): it is the first of the next minute.
+    if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
+    const std::int64_t days = std::chrono::sys_days{date}.time_since_epoch().count();
+    const std::int64_t local = days * 86400 + hour * 3600 + minute * 60 + second;
+    return DateTime{local - std::int64_t{zone} * 60, static_cast<std::int16_t>(zone)};
+}
+
+}  // namespace imapult::imap

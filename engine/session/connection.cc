@@ -1,6 +1,7 @@
 #include "engine/session/connection.h"
 
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "engine/base/limits.h"
@@ -293,14 +294,14 @@ Ticket Connection::start(imap::Command command, Sink* sink) {
     return ticket;
 }
 
-Ticket Connection::start_prepared(std::string verb, std::string& buffer, bool poisonous,
+Ticket Connection::start_prepared(std::string verb, std::span<char> buffer, bool poisonous,
                                   bool* written) {
     IMAPULT_ASSERT(buffer.size() > kTagBytes);
     Ticket ticket = new_ticket(std::move(verb), nullptr);
     ticket->poisonous = poisonous;
-    buffer.replace(0, kTagBytes, ticket->tag);
+    std::memcpy(buffer.data(), ticket->tag.data(), kTagBytes);
     Output output;
-    output.borrowed = buffer;
+    output.borrowed = std::string_view(buffer.data(), buffer.size());
     output.written = written;
     output.ticket = ticket;
     enqueue(std::move(output));

@@ -14,6 +14,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,8 +101,9 @@ class Connection {
 
     // --- APPEND, whose octets are not a Command ------------------------------------------------
     /// Queues one whole command that stands in `buffer`: its first kTagBytes octets are overwritten
-    /// with the tag. `buffer` must live until `*written` is set (signalled by output_progress()).
-    Ticket start_prepared(std::string verb, std::string& buffer, bool poisonous, bool* written);
+    /// with the tag. `buffer` must live until `*written` is set (signalled by progress()); commands
+    /// that stand one behind the other in memory go out together.
+    Ticket start_prepared(std::string verb, std::span<char> buffer, bool poisonous, bool* written);
     /// Opens a command whose pieces follow by write_piece(); the caller sends nothing else until
     /// the last.
     Ticket start_pieces(std::string verb, bool poisonous);
@@ -138,6 +140,8 @@ class Connection {
     /// How often we had to wait a full round trip with nothing else in flight.
     [[nodiscard]] std::uint64_t round_trips() const { return round_trips_; }
     void reset_round_trips() { round_trips_ = 0; }
+    /// How long the server may be silent while we wait for it.
+    void set_stall_timeout(Nanos timeout) { stall_timeout_ = timeout; }
     [[nodiscard]] bool is_loopback() const { return loopback_; }
     [[nodiscard]] bool is_secure() const { return stream_ && stream_->is_secure(); }
     [[nodiscard]] const std::string& peer() const { return peer_; }

@@ -50,6 +50,8 @@ Task<Result<std::unique_ptr<Session>>> Session::open(Environment& environment,
         co_await session->close(false);
         co_return std::unexpected(std::move(error));
     }
+    session->connection_->reset_round_trips();
+    session->connection_->set_stall_timeout(limits::kCommandStallTimeout);
     co_return session;
 }
 
@@ -191,10 +193,7 @@ Task<Result<void>> Session::learn_capabilities(const Reply* reply) {
 }
 
 Task<Result<void>> Session::compress() {
-    const bool wanted =
-        endpoint_.compress == CompressMode::on ||
-        (endpoint_.compress == CompressMode::automatic && !connection_->is_loopback());
-    if (!wanted || compressed_ || !capabilities_.has("COMPRESS=DEFLATE")) co_return Result<void>{};
+    if (compressed_ || !capabilities_.has("COMPRESS=DEFLATE")) co_return Result<void>{};
     auto reply = co_await connection_->execute(imap::source::compress_deflate());
     if (!reply) co_return std::unexpected(std::move(reply).error());
     compressed_ = true;  // or refused: not asked again

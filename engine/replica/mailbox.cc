@@ -1,0 +1,484 @@
+#include "engine/replica/mailbox.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+#include "imap/mailbox_name.h"
+
+namespace imapult::replica {
+namespace {
+
+struct RoleName {
+    std::string_view attribute;  ///< lower case
+    Role role;
+};
+constexpr std::array kAttributes = {
+    RoleName{"\\sent", Role::sent},
+    RoleName{"\\drafts", Role::drafts},
+    RoleName{"\\trash", Role::trash},
+    RoleName{"\\junk", Role::junk},
+    RoleName{"\\spam", Role::junk},
+    RoleName{"\\archive", Role::archive},
+    RoleName{"\\all", Role::all},
+    RoleName{"\\allmail", Role::all},
+    RoleName{"\\flagged", Role::flagged},
+    RoleName{"\\starred", Role::flagged},
+    RoleName{"\\important", Role::important},
+};
+
+/// What mail programs call these mailboxes; lower case, UTF-8.
+constexpr std::array kNames = {
+    RoleName{"sent", Role::sent},
+    RoleName{"sent items", Role::sent},
+    RoleName{"sent messages", Role::sent},
+    RoleName{"sent-mail", Role::sent},
+    RoleName{"sent mail", Role::sent},
+    RoleName{"gesendet", Role::sent},
+    RoleName{"gesendete objekte", Role::sent},
+    RoleName{"gesendete elemente", Role::sent},
+    RoleName{"envoyés", Role::sent},
+    RoleName{"éléments envoyés", Role::sent},
+    RoleName{"messages envoyés", Role::sent},
+    RoleName{"enviados", Role::sent},
+    RoleName{"elementos enviados", Role::sent},
+    RoleName{"itens enviados", Role::sent},
+    RoleName{"inviati", Role::sent},
+    RoleName{"posta inviata", Role::sent},
+    RoleName{"inviata", Role::sent},
+    RoleName{"elementi inviati", Role::sent},
+    RoleName{"verzonden", Role::sent},
+    RoleName{"verzonden items", Role::sent},
+    RoleName{"skickat", Role::sent},
+    RoleName{"sendt", Role::sent},
+    RoleName{"wysłane", Role::sent},
+    RoleName{"отправленные", Role::sent},
+    RoleName{"送信済み", Role::sent},
+    RoleName{"已发送", Role::sent},
+    RoleName{"drafts", Role::drafts},
+    RoleName{"draft", Role::drafts},
+    RoleName{"entwürfe", Role::drafts},
+    RoleName{"brouillons", Role::drafts},
+    RoleName{"borradores", Role::drafts},
+    RoleName{"rascunhos", Role::drafts},
+    RoleName{"bozze", Role::drafts},
+    RoleName{"concepten", Role::drafts},
+    RoleName{"utkast", Role::drafts},
+    RoleName{"kladder", Role::drafts},
+    RoleName{"szkice", Role::drafts},
+    RoleName{"черновики", Role::drafts},
+    RoleName{"下書き", Role::drafts},
+    RoleName{"草稿", Role::drafts},
+    RoleName{"trash", Role::trash},
+    RoleName{"deleted items", Role::trash},
+    RoleName{"deleted messages", Role::trash},
+    RoleName{"bin", Role::trash},
+    RoleName{"papierkorb", Role::trash},
+    RoleName{"gelöschte objekte", Role::trash},
+    RoleName{"gelöschte elemente", Role::trash},
+    RoleName{"corbeille", Role::trash},
+    RoleName{"éléments supprimés", Role::trash},
+    RoleName{"papelera", Role::trash},
+    RoleName{"elementos eliminados", Role::trash},
+    RoleName{"lixeira", Role::trash},
+    RoleName{"cestino", Role::trash},
+    RoleName{"posta eliminata", Role::trash},
+    RoleName{"prullenbak", Role::trash},
+    RoleName{"papperskorgen", Role::trash},
+    RoleName{"kosz", Role::trash},
+    RoleName{"корзина", Role::trash},
+    RoleName{"ゴミ箱", Role::trash},
+    RoleName{"已删除", Role::trash},
+    RoleName{"junk", Role::junk},
+    RoleName{"spam", Role::junk},
+    RoleName{"junk e-mail", Role::junk},
+    RoleName{"junk email", Role::junk},
+    RoleName{"bulk mail", Role::junk},
+    RoleName{"junk-e-mail", Role::junk},
+    RoleName{"spamverdacht", Role::junk},
+    RoleName{"courrier indésirable", Role::junk},
+    RoleName{"indésirables", Role::junk},
+    RoleName{"pourriel", Role::junk},
+    RoleName{"correo no deseado", Role::junk},
+    RoleName{"lixo eletrônico", Role::junk},
+    RoleName{"posta indesiderata", Role::junk},
+    RoleName{"indesiderata", Role::junk},
+    RoleName{"ongewenste e-mail", Role::junk},
+    RoleName{"skräppost", Role::junk},
+    RoleName{"спам", Role::junk},
+    RoleName{"迷惑メール", Role::junk},
+    RoleName{"垃圾邮件", Role::junk},
+    RoleName{"archive", Role::archive},
+    RoleName{"archives", Role::archive},
+    RoleName{"archiv", Role::archive},
+    RoleName{"archivio", Role::archive},
+    RoleName{"archivo", Role::archive},
+    RoleName{"archief", Role::archive},
+};
+
+/// Lower case for ASCII, Latin-1 supplement and basic Cyrillic, which is what the table holds.
+std::string lower_name(std::string_view utf8) {
+    std::string out;
+    for (std::size_t i = 0; i < utf8.size(); ++i) {
+        const auto c = static_cast<std::uint8_t>(utf8[i]);
+        if (c >= 'A' && c <= 'Z') {
+            out += static_cast<char>(c + 32);
+        } else if (i + 1 < utf8.size() && c == 0xC3) {
+            const auto d = static_cast<std::uint8_t>(utf8[++i]);
+            out += static_cast<char>(c);
+            out += static_cast<char>(d >= 0x80 && d <= 0x9E && d != 0x97 ? d + 0x20 : d);
+        } else if (i + 1 < utf8.size() && c == 0xD0) {
+            const auto d = static_cast<std::uint8_t>(utf8[++i]);
+            if (d >= 0x90 && d <= 0x9F) {
+                out += static_cast<char>(0xD0);
+                out += static_cast<char>(d + 0x20);
+            } else if (d >= 0xA0 && d <= 0xAF) {
+                out += static_cast<char>(0xD1);
+                out += static_cast<char>(d - 0x20);
+            } else {
+                out += static_cast<char>(c);
+                out += static_cast<char>(d);
+            }
+        } else {
+            out += static_cast<char>(c);
+        }
+    }
+    return out;
+}
+
+bool is_inbox(std::string_view name) {
+    return equal_ignoring_case(name, "INBOX");
+}
+
+/// Gathers the answers of the listing batch.
+class ListSink final : public session::Sink {
+  public:
+    bool on_untagged(const imap::Event& event) override {
+        if (const auto* entry = std::get_if<imap::ListEntry>(&event)) return on_list(*entry);
+        if (const auto* status = std::get_if<imap::StatusData>(&event)) return on_status(*status);
+        if (const auto* spaces = std::get_if<imap::Namespaces>(&event)) {
+            namespaces = *spaces;
+            return true;
+        }
+        if (const auto* fields = std::get_if<imap::Id>(&event)) {
+            for (const auto& [key, value] : fields->fields)
+                id[to_lower(key)] = printable(value, 200);
+            return true;
+        }
+        if (const auto* quota = std::get_if<imap::Quota>(&event)) {
+            for (const auto& resource : quota->resources) {
+                if (equal_ignoring_case(resource.name, "STORAGE")) {
+                    storage = Listing::StorageQuota{resource.usage * 1024, resource.limit * 1024};
+                }
+            }
+            return true;
+        }
+        return std::holds_alternative<imap::QuotaRoot>(event);
+    }
+
+    std::map<std::string, Mailbox, std::less<>> boxes;  ///< by wire name
+    std::optional<imap::Namespaces> namespaces;
+    std::map<std::string, std::string> id;
+    std::optional<Listing::StorageQuota> storage;
+    bool has_modseq = false;
+    bool too_many = false;
+
+    static std::string key_of(std::string_view wire) {
+        return is_inbox(wire) ? "INBOX" : std::string(wire);
+    }
+
+  private:
+    bool on_list(const imap::ListEntry& entry) {
+        if (entry.name.empty() || entry.name.size() > limits::kMailboxNameBytesMax) return true;
+        if (boxes.size() >= limits::kMailboxesPerAccountMax) {
+            too_many = true;
+            return true;
+        }
+        if (entry.kind == imap::ListEntry::Kind::lsub) {
+            subscribed_.push_back(key_of(entry.name));
+            return true;
+        }
+        Mailbox& box = boxes[key_of(entry.name)];
+        box.name = entry.name;
+        box.separator = entry.separator;
+        for (const std::string_view attribute : entry.attributes) {
+            const std::string lower = to_lower(attribute);
+            if (lower == "\\noselect" || lower == "\\nonexistent") box.selectable = false;
+            if (lower == "\\subscribed") box.subscribed = true;
+            for (const RoleName& known : kAttributes) {
+                if (lower == known.attribute) box.role = known.role;
+            }
+            if (lower == "\\inbox" && entry.kind == imap::ListEntry::Kind::xlist)
+                box.role = Role::inbox;
+        }
+        return true;
+    }
+
+    bool on_status(const imap::StatusData& status) {
+        // STATUS may come before its LIST entry; the wire form may differ in the case of INBOX
+        // only.
+        auto found = boxes.find(key_of(status.name));
+        if (found == boxes.end()) {
+            if (early_.size() < limits::kMailboxesPerAccountMax) {
+                Mailbox& box = early_[key_of(status.name)];
+                fill(box, status);
+            }
+            return true;
+        }
+        fill(found->second, status);
+        return true;
+    }
+    void fill(Mailbox& box, const imap::StatusData& status) {
+        if (status.messages) box.messages = status.messages;
+        if (status.uid_next) box.uid_next = status.uid_next;
+        if (status.uid_validity) box.uid_validity = status.uid_validity;
+        if (status.highest_modseq) {
+            box.highest_modseq = status.highest_modseq;
+            has_modseq = true;
+        }
+        if (status.size) box.size = status.size;
+    }
+
+  public:
+    /// Puts what came out of order where it belongs.
+    void join() {
+        for (const std::string& name : subscribed_) {
+            if (auto found = boxes.find(name); found != boxes.end())
+                found->second.subscribed = true;
+        }
+        for (auto& [name, early] : early_) {
+            auto found = boxes.find(name);
+            if (found == boxes.end() || found->second.messages) continue;
+            found->second.messages = early.messages;
+            found->second.uid_next = early.uid_next;
+            found->second.uid_validity = early.uid_validity;
+            found->second.highest_modseq = early.highest_modseq;
+            found->second.size = early.size;
+        }
+        early_.clear();
+    }
+
+  private:
+    std::vector<std::string> subscribed_;
+    std::map<std::string, Mailbox, std::less<>> early_;
+};
+
+imap::StatusItems status_items(const imap::CapabilitySet& capabilities) {
+    imap::StatusItems items;
+    items.highest_modseq = capabilities.has("CONDSTORE") || capabilities.has("QRESYNC");
+    items.size = capabilities.has("STATUS=SIZE");
+    return items;
+}
+
+/// Decoded path of a wire name without the namespace's prefix.
+std::vector<std::string> path_of(std::string_view wire, char separator, std::string_view prefix) {
+    if (is_inbox(wire)) return {"INBOX"};
+    if (!prefix.empty() && wire.size() > prefix.size() &&
+        equal_ignoring_case(wire.substr(0, prefix.size()), prefix)) {
+        wire.remove_prefix(prefix.size());
+    }
+    std::vector<std::string> path;
+    while (true) {
+        const auto cut = separator == 0 ? std::string_view::npos : wire.find(separator);
+        const std::string_view part = wire.substr(0, cut);
+        if (!part.empty()) path.push_back(imap::decode_mailbox_name(part).utf8);
+        if (cut == std::string_view::npos) break;
+        wire.remove_prefix(cut + 1);
+    }
+    if (path.empty()) path.emplace_back("INBOX");
+    if (is_inbox(path.front())) path.front() = "INBOX";
+    return path;
+}
+
+Result<void> require_ok(const Result<session::Reply>& reply, Session& session,
+                        std::string_view what) {
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->ok()) {
+        Error error = session::refusal(*reply, session.connection().peer(), what);
+        error.scope = Scope::account;
+        return std::unexpected(std::move(error));
+    }
+    return {};
+}
+
+/// Adds the personal namespace's facts, decodes the names, guesses roles.
+Listing finish_listing(ListSink& sink) {
+    Listing listing;
+    sink.join();
+    listing.id = std::move(sink.id);
+    listing.has_modseq = sink.has_modseq;
+    listing.quota = sink.storage;
+    std::vector<std::string> foreign;  // prefixes of other users' and shared namespaces
+    bool told = false;
+    if (sink.namespaces && !sink.namespaces->personal.empty()) {
+        listing.prefix = sink.namespaces->personal.front().prefix;
+        listing.separator = sink.namespaces->personal.front().separator;
+        told = true;
+        for (const auto* spaces : {&sink.namespaces->other_users, &sink.namespaces->shared}) {
+            for (const auto& entry : *spaces) {
+                if (!entry.prefix.empty()) foreign.push_back(entry.prefix);
+            }
+        }
+    }
+    bool role_told = false;
+    for (auto& [key, box] : sink.boxes) {
+        if (!told && box.separator != 0) {
+            listing.separator = box.separator;
+            told = true;
+        }
+        if (box.role != Role::none && box.role != Role::inbox) role_told = true;
+    }
+    for (auto& [key, box] : sink.boxes) {
+        const bool is_foreign =
+            std::any_of(foreign.begin(), foreign.end(), [&](const std::string& p) {
+                const std::string bare = p.substr(0, p.size() - 1);
+                return box.name.starts_with(p) || box.name == bare;
+            });
+        if (is_foreign) continue;
+        const char separator = box.separator != 0   ? box.separator
+                               : is_inbox(box.name) ? listing.separator
+                                                    : '\0';
+        box.path = path_of(box.name, separator, listing.prefix);
+        if (is_inbox(box.name)) box.role = Role::inbox;
+        if (box.role == Role::none && !role_told && box.path.size() == 1) {
+            box.role = role_by_name(box.path.front());
+            box.role_by_name = box.role != Role::none;
+        }
+        listing.mailboxes.push_back(std::move(box));
+    }
+    std::sort(listing.mailboxes.begin(), listing.mailboxes.end(),
+              [](const Mailbox& a, const Mailbox& b) { return a.path < b.path; });
+    return listing;
+}
+
+}  // namespace
+
+std::string_view use_attribute(Role role) {
+    switch (role) {
+        case Role::sent:
+            return "\\Sent";
+        case Role::drafts:
+            return "\\Drafts";
+        case Role::trash:
+            return "\\Trash";
+        case Role::junk:
+            return "\\Junk";
+        case Role::archive:
+            return "\\Archive";
+        case Role::none:
+        case Role::inbox:
+        case Role::all:
+        case Role::flagged:
+        case Role::important:
+            break;
+    }
+    return "";
+}
+
+Role role_by_name(std::string_view decoded_name) {
+    const std::string lower = lower_name(decoded_name);
+    for (const RoleName& known : kNames) {
+        if (lower == known.attribute) return known.role;
+    }
+    return Role::none;
+}
+
+std::string Mailbox::display() const {
+    std::string out;
+    for (const std::string& part : path) {
+        if (!out.empty()) out += '/';
+        out += part;
+    }
+    return out;
+}
+
+bool Listing::is_zimbra() const {
+    const auto name = id.find("name");
+    return name != id.end() && (to_lower(name->second).find("zimbra") != std::string::npos ||
+                                to_lower(name->second).find("carbonio") != std::string::npos);
+}
+
+Mailbox* Listing::find(std::string_view wire_name) {
+    for (Mailbox& box : mailboxes) {
+        if (box.name == wire_name || (is_inbox(box.name) && is_inbox(wire_name))) return &box;
+    }
+    return nullptr;
+}
+
+Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known) {
+    const imap::CapabilitySet& can = session.capabilities();
+    const bool list_status = can.has("LIST-STATUS");
+    const bool extended = list_status || can.has("LIST-EXTENDED");
+    const imap::StatusItems items = status_items(can);
+    ListSink sink;
+
+    // Everything in one write.
+    std::vector<session::Ticket> optional;
+    if (can.has("ID")) {
+        const std::vector<std::pair<std::string, std::string>> fields = {{"name", "imapult"},
+                                                                         {"version", "0.1.0"}};
+        optional.push_back(session.start(imap::source::id(fields), &sink));
+    }
+    if (can.has("NAMESPACE")) optional.push_back(session.start(imap::source::namespaces(), &sink));
+    imap::source::ListOptions options;
+    options.extended = extended;
+    options.subscribed = extended;
+    options.special_use = extended && can.has("SPECIAL-USE");
+    if (list_status) options.status = items;
+    session::Ticket list = session.start(imap::source::list(options), &sink);
+    std::vector<session::Ticket> statuses;
+    if (!extended) {
+        optional.push_back(session.start(imap::source::lsub(), &sink));
+        if (can.has("XLIST")) optional.push_back(session.start(imap::source::xlist(), &sink));
+    }
+    if (can.has("QUOTA")) {
+        auto quota = imap::source::get_quota_root("INBOX", session.encoding());
+        if (quota) optional.push_back(session.start(std::move(*quota), &sink));
+    }
+    std::map<std::string, bool, std::less<>> asked;
+    if (!list_status) {
+        for (const std::string& name : known) {
+            auto status = imap::source::status(name, items, session.encoding());
+            if (!status) continue;
+            asked[ListSink::key_of(name)] = true;
+            statuses.push_back(session.start(std::move(*status), &sink));
+        }
+    }
+    auto listed = co_await session.finish(list);
+    for (session::Ticket& ticket : optional) (void)co_await session.finish(ticket);  // NO is fine
+    for (session::Ticket& ticket : statuses) (void)co_await session.finish(ticket);
+    auto fine = require_ok(listed, session, "list the mailboxes");
+    if (!fine) co_return std::unexpected(std::move(fine).error());
+
+    // Some servers leave INBOX out of an extended LIST.
+    if (!sink.boxes.contains("INBOX")) {
+        Mailbox inbox;
+        inbox.name = "INBOX";
+        sink.boxes.emplace("INBOX", std::move(inbox));
+    }
+    sink.join();
+    // A second round trip only for mailboxes without STATUS.
+    std::vector<std::pair<std::string, session::Ticket>> missing;
+    for (const auto& [key, box] : sink.boxes) {
+        if (!box.selectable || box.messages) continue;
+        auto status = imap::source::status(box.name, items, session.encoding());
+        if (status) missing.emplace_back(key, session.start(std::move(*status), &sink));
+    }
+    for (auto& [key, ticket] : missing) {
+        auto reply = co_await session.finish(ticket);
+        if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (!reply->ok() && key == "INBOX") sink.boxes.erase("INBOX");
+    }
+    if (sink.too_many) {
+        co_return fail(Code::limit, Scope::account, Retry::never,
+                       session.connection().peer() + ": more than " +
+                           std::to_string(limits::kMailboxesPerAccountMax) +
+                           " mailboxes in one account");
+    }
+    if (const auto& failure = session.connection().failure()) co_return std::unexpected(*failure);
+    co_return finish_listing(sink);
+}
+
+}  // namespace imapult::replica

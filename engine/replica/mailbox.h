@@ -1,0 +1,75 @@
+#pragma once
+// The mailboxes of one account on one server, as LIST and STATUS tell them.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/session/session.h"
+
+namespace imapult::replica {
+
+using runtime::Task;
+using session::Session;
+
+/// Special uses (RFC 6154), XLIST's and well-known names.
+enum class Role : std::uint8_t {
+    none,
+    inbox,
+    sent,
+    drafts,
+    trash,
+    junk,
+    archive,
+    all,
+    flagged,
+    important
+};
+/// "\\Sent" for CREATE … (USE …); empty for none and inbox.
+std::string_view use_attribute(Role role);
+
+struct Mailbox {
+    std::string name;  ///< wire form, exactly as the server lists it
+    std::vector<std::string>
+        path;  ///< decoded components without the namespace's prefix: {"INBOX"}, {"Work", "2024"}
+    char separator = 0;
+    bool selectable = true;
+    bool subscribed = false;
+    Role role = Role::none;
+    bool role_by_name = false;  ///< guessed from the name, not said by the server
+    // STATUS; absent if the server did not tell.
+    std::optional<std::uint32_t> messages, uid_next, uid_validity;
+    std::optional<std::uint64_t> highest_modseq, size;
+
+    /// "Work/2024": for people, filters and reports.
+    [[nodiscard]] std::string display() const;
+};
+
+/// Everything the first round trip after log-in tells of an account.
+struct Listing {
+    std::vector<Mailbox> mailboxes;  ///< personal namespace, sorted by path
+    std::string prefix;              ///< of the personal namespace, wire form: "" or "INBOX."
+    char separator = '/';            ///< of the personal namespace; 0: flat
+    std::map<std::string, std::string> id;  ///< keys in lower case
+    bool has_modseq = false;
+    struct StorageQuota {
+        std::uint64_t used_bytes = 0, limit_bytes = 0;
+    };
+    std::optional<StorageQuota> quota;
+    /// Carbonio and Zimbra: reserved and case-insensitive names, 5-error rule, repeat throttles.
+    [[nodiscard]] bool is_zimbra() const;
+
+    [[nodiscard]] Mailbox* find(std::string_view wire_name);
+};
+
+/// One round trip where the server has LIST-STATUS (RFC 5819) or `known` names every mailbox that
+/// exists; two otherwise. `known` are wire names that an earlier pass saw.
+Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known);
+
+/// The role that a top-level name suggests in one of the usual languages.
+Role role_by_name(std::string_view decoded_name);
+
+}  // namespace imapult::replica

@@ -94,6 +94,7 @@ struct Group {
     std::vector<std::uint32_t> source_uids, destination_uids;
     bool loose =
         false;  ///< only the loose identity is equal: a server may have altered the message
+    bool strong = false;  ///< the members have a Message-ID and a Date
 };
 struct HeaderMatch {
     std::vector<Pair> pairs;

@@ -76,7 +76,7 @@ struct MessageRecord {
     std::uint32_t destination_uid = 0;  ///< 0: not known (no UIDPLUS, not read back yet)
     std::uint64_t size = 0;             ///< octets of the literal as fetched; 0 if never fetched
     Digest128 digest{};                 ///< of the octets as fetched
-    Flags base;  ///< source flags as last carried over: base of the three-way merge
+    Flags base{};  ///< source flags as last carried over: base of the three-way merge
 };
 
 /// Durable before a group is sent: what may land although we never hear of it.
@@ -90,7 +90,7 @@ struct Intent {
         std::uint64_t size = 0;
         Digest128 digest{};  ///< all zero for a message that is cut through
     };
-    std::vector<Item> items;
+    std::vector<Item> items{};
 };
 
 struct Refusal {
@@ -116,7 +116,7 @@ struct AccountRecord {
     AccountId id = 0;
     std::string source;  ///< "user@host:port", never a secret
     std::string destination;
-    std::optional<Pass> last_pass;
+    std::optional<Pass> last_pass{};
 };
 
 class Ledger;

@@ -51,14 +51,18 @@ class Store {
     /// committer's thread once the batch is visible and, if `durable`, survives a power cut.
     /// Never blocks.
     virtual void commit(WriteBatch batch, bool durable, std::function<void(Result<void>)> done) = 0;
+    /// Commits durably, after everything queued before, and waits for it: blocks.
+    virtual Result<void> commit_and_wait(WriteBatch batch);
 };
 
 struct OpenOptions {
     bool read_only = false;  ///< works while another process writes
     bool sync = true;  ///< false: durable means "in the operating system's cache" (tests, benches)
 };
-/// Opens or creates the RocksDB store in `folder` (created with mode 0700). Errors: state_locked,
-/// state_damaged, io; each with the folder and the cure in its text.
+/// Opens or creates the RocksDB store in `folder`: created with mode 0700, and tightened to 0700 if
+/// it stands with a looser one. Errors: state_locked, state_damaged, state_version (column families
+/// of a newer imapult), io, and read-only also not_found (nothing was ever written there); each
+/// with the folder and the cure in its text. Destroying the store commits what is queued first.
 Result<std::unique_ptr<Store>> open_rocks_store(const std::string& folder, OpenOptions options);
 
 }  // namespace imapult::dedup

@@ -46,7 +46,7 @@ struct FetchItems {
          gm_message_id = false, gm_labels = false, digest_sha1 = false;
     enum class Body : std::uint8_t { none, whole, header } body = Body::none;
     /// BODY.PEEK[HEADER.FIELDS (…)] instead; names are header field names.
-    std::vector<std::string> header_fields;
+    std::vector<std::string> header_fields = {};
 };
 
 struct StatusItems {
@@ -76,7 +76,7 @@ Result<SourceCommand> authenticate(std::string_view mechanism,
 struct ListOptions {
     bool extended = false;
     bool subscribed = false, children = false, special_use = false;
-    std::optional<StatusItems> status;
+    std::optional<StatusItems> status = {};
 };
 SourceCommand list(const ListOptions& options);
 /// LIST reference pattern for namespaces or read-back; `pattern` in wire form, `%` and `*` allowed.
@@ -93,7 +93,7 @@ struct ExamineOptions {
         std::uint32_t uid_validity;
         std::uint64_t modseq;
     };
-    std::optional<QResync> qresync;
+    std::optional<QResync> qresync = {};
 };
 Result<SourceCommand> examine(std::string_view wire_name, const ExamineOptions& examine,
                               EncodeOptions options);
@@ -140,8 +140,8 @@ std::optional<DateTime> parse_date_time(std::string_view text);
 /// next of a group; CRLF ends the group. Written into `out` (appended), so that a group is one
 /// buffer.
 struct AppendItem {
-    std::span<const std::string_view> flags;  ///< system flags and keywords; never \Recent
-    std::optional<DateTime> internal_date;
+    std::span<const std::string_view> flags = {};  ///< system flags and keywords; never \Recent
+    std::optional<DateTime> internal_date = {};
     std::uint64_t bytes = 0;
     bool literal8 = false;
 };

@@ -86,6 +86,9 @@ enum class ResponseCode : std::uint8_t {
     other,
 };
 
+/// As on the wire: "APPENDUID"; "none" and "other" for those two.
+std::string_view name_of(ResponseCode code);
+
 /// Tagged or untagged OK, NO, BAD, PREAUTH, BYE, and the greeting. `tag` is empty if untagged.
 struct Status {
     std::string_view tag;
@@ -263,7 +266,7 @@ enum class Quirk : std::uint8_t {
     bare_lf,             ///< line end without CR
     garbled_date,
     empty_copyuid,
-    server_line_without_tag,  ///< `Server Unavailable. 15`
+    server_line_without_tag,  ///< `Server Unavailable. 15`: an untagged BAD, code unavailable
     count_,
 };
 std::string_view name_of(Quirk quirk);

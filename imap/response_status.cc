@@ -172,6 +172,14 @@ void parse_code_arguments(Status& status, ParseContext& context) {
 
 }  // namespace
 
+std::string_view name_of(ResponseCode code) {
+    if (code == ResponseCode::none) return "none";
+    for (const CodeName& known : kCodes) {
+        if (known.code == code) return known.name;
+    }
+    return "other";
+}
+
 std::optional<Condition> condition_of(std::string_view word) {
     if (equal_ignoring_case(word, "OK")) return Condition::ok;
     if (equal_ignoring_case(word, "NO")) return Condition::no;

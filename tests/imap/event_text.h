@@ -98,8 +98,9 @@ struct EventText {
     std::string operator()(const Status& e) const {
         EventLine line("status");
         line.put("tag", e.tag).flag(name_of(e.condition), true);
-        if (e.code != ResponseCode::none) line.number("code", static_cast<int>(e.code));
-        line.put("name", e.code_name).put("args", e.code_text);
+        if (e.code != ResponseCode::none) line.flag("[" + std::string(name_of(e.code)) + "]", true);
+        if (e.code == ResponseCode::other) line.put("name", e.code_name);
+        line.put("args", e.code_text);
         if (!e.numbers.empty()) line.list("numbers", e.numbers);
         line.put("source", e.uid_set_source).put("set", e.uid_set);
         if (!e.words.empty()) line.list("words", e.words);

@@ -4,11 +4,12 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <optional>
 
+#include "engine/runtime/detached.h"
 #include "engine/runtime/scheduler.h"
 
 namespace imapult::runtime {
@@ -20,7 +21,7 @@ class Event {
     explicit Event(Scheduler& scheduler) : scheduler_(&scheduler) {}
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
-    ~Event() { IMAPULT_ASSERT(waiters_.empty()); }
+    ~Event() { IMAPULT_ASSERT(!has_waiters()); }
 
     struct Waiter {
         Event* event;
@@ -38,14 +39,21 @@ class Event {
     };
 
     /// Resumed by the next notify_all(): true; at `deadline` (monotonic): false.
-    Waiter wait(Nanos deadline = Nanos::max()) { return Waiter{this, {}, deadline}; }
+    Waiter wait(Nanos deadline = Nanos::max()) {
+        return Waiter{.event = this, .handle = {}, .deadline = deadline};
+    }
     void notify_all();
-    [[nodiscard]] bool has_waiters() const { return !waiters_.empty(); }
+    [[nodiscard]] bool has_waiters() const { return first_ != nullptr; }
 
   private:
     friend struct Waiter;
+    void link(Waiter& waiter);
+    void unlink(Waiter& waiter);
+    static void expire(void* waiter);
+
     Scheduler* scheduler_;
-    std::list<Waiter*> waiters_;
+    Waiter* first_ = nullptr;
+    Waiter* last_ = nullptr;
 };
 
 /// Starts coroutines that run beside their starter and waits for all of them:
@@ -70,6 +78,8 @@ class TaskScope {
     [[nodiscard]] std::size_t running() const { return running_; }
 
   private:
+    static detail::Detached run(TaskScope& scope, Task<void> task);
+
     Scheduler* scheduler_;
     Event idle_;
     std::size_t running_ = 0;
@@ -80,17 +90,22 @@ class TaskScope {
 class Credit {
   public:
     Credit(Scheduler& scheduler, std::size_t total)
-        : changed_(scheduler), total_(total), free_(total) {}
+        : changed_(scheduler), total_(total), free_(static_cast<std::int64_t>(total)) {}
     Task<void> take(std::size_t amount);
     void give(std::size_t amount);
-    [[nodiscard]] std::size_t free() const { return free_; }
+    [[nodiscard]] std::size_t free() const {
+        return free_ > 0 ? static_cast<std::size_t>(free_) : 0;
+    }
     [[nodiscard]] std::size_t total() const { return total_; }
 
   private:
+    [[nodiscard]] bool fits(std::size_t amount) const;
+
     Event changed_;
     std::size_t total_;
-    std::size_t free_;
-    std::deque<std::size_t> queue_;
+    std::int64_t free_;  ///< below zero while a request larger than the total is out
+    std::uint64_t next_ticket_ = 0;
+    std::deque<std::uint64_t> queue_;  ///< tickets of those who wait
 };
 
 /// Runs a blocking function elsewhere and resumes here with its result. `Pool` is anything with

@@ -41,6 +41,16 @@ inline constexpr std::size_t kReceiveBlockBytes = 64 * kKiB;
 inline constexpr std::size_t kReceiveBlocks = 128;  ///< provided buffers per shard
 inline constexpr unsigned kRingEntries = 1024;
 inline constexpr std::size_t kSendSlabBytes = 256 * kKiB;
+inline constexpr std::size_t kSendBytesMax = 1024 * kMiB;  ///< one send; results are 32 bits
+
+// Connections.
+inline constexpr std::size_t kAddressesPerHostMax = 16;       ///< tried by one connect
+inline constexpr std::size_t kTlsSessionsPerHostMax = 8;      ///< kept for resumption
+inline constexpr std::size_t kTlsHostsMax = 1024;             ///< hosts with kept sessions
+inline constexpr std::size_t kInflateBlockBytes = 64 * kKiB;  ///< handed out at once
+inline constexpr int kKeepAliveIdleSeconds = 60;
+inline constexpr int kKeepAliveIntervalSeconds = 15;
+inline constexpr int kKeepAliveProbes = 4;
 
 // The ledger.
 inline constexpr std::size_t kLedgerTextBytesMax = 64 * kKiB;     ///< one text in a record
@@ -54,6 +64,7 @@ inline constexpr std::uint64_t kIntentSequenceBlock = 4096;
 
 // Time.
 inline constexpr auto kConnectTimeout = 15s;
+inline constexpr auto kTlsHandshakeTimeout = 30s;
 inline constexpr auto kGreetingTimeout = 60s;
 inline constexpr auto kLoginTimeout = 60s;
 inline constexpr auto kCommandStallTimeout = 600s;  ///< no byte in or out while a command is open

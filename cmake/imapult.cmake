@@ -72,16 +72,20 @@ function(imapult_test name label)
 endfunction()
 
 # imapult_fuzz(NAME SOURCE LIBS…): a libFuzzer program where IMAPULT_FUZZ is on; everywhere else the
-# same target replays its corpus tests/fuzz/corpus/NAME as a regression test.
+# same target replays its corpus tests/fuzz/corpus/NAME as a regression test, then random mutations
+# of it for IMAPULT_FUZZ_SMOKE_SECONDS.
+set(IMAPULT_FUZZ_SMOKE_SECONDS 5 CACHE STRING "How long each fuzz-smoke test mutates its corpus")
 function(imapult_fuzz name source)
   add_executable(${name} ${source})
-  target_link_libraries(${name} PRIVATE ${ARGN})
+  target_link_libraries(${name} PRIVATE ${ARGN} imapult_base)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
   if(IMAPULT_FUZZ)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   else()
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
-    add_test(NAME ${name}_replay COMMAND ${name} ${corpus})
+    add_test(NAME ${name}_replay
+             COMMAND ${name} --seconds ${IMAPULT_FUZZ_SMOKE_SECONDS} ${corpus})
     set_tests_properties(${name}_replay PROPERTIES LABELS fuzz-smoke TIMEOUT 120)
   endif()
 endfunction()

@@ -98,6 +98,9 @@ HeaderIdentity identify_header(std::string_view header) {
             identity.added_bytes += line.bytes;
             return;
         }
+        if (!line.continuation && equal_ignoring_case(field_name(line.text), "received")) {
+            identity.traced = true;
+        }
         strict.update(line.text);
         strict.update("\n");
         loose.line(line);

@@ -35,10 +35,11 @@ class ContentDigest {
     std::unique_ptr<State> state_;
 };
 
-/// Streaming SHA-256 of a message with what servers change on the way evened out: CRLF, LF and CR
-/// are one line end, NUL equals 0x80, line ends at the end are dropped, header lines that copying
+/// Streaming SHA-256 of a message with what servers change on the way evened out: a line ends with
+/// LF and a CR says nothing (servers add, drop and double it), NUL equals 0x80, line ends at the
+/// end are dropped, an 8-bit octet in a header field equals X (Cyrus), header lines that copying
 /// tools add (X-TUID of mbsync, X-OfflineIMAP, …) are left out. Equal digests may be skipped as
-/// copies.
+/// copies. The value does not depend on how the message is cut into update()s.
 class NormalDigest {
   public:
     NormalDigest();
@@ -46,7 +47,7 @@ class NormalDigest {
     NormalDigest(NormalDigest&&) noexcept;
     NormalDigest& operator=(NormalDigest&&) noexcept;
     void update(std::string_view bytes);
-    /// Of header and body together.
+    /// Of header and body together. Once.
     Sha256 finish();
 
   private:
@@ -62,6 +63,8 @@ struct HeaderIdentity {
         loose{};  ///< Message-ID, Date, From, To, Cc, Subject, In-Reply-To, References; unfolded,
                   ///< blanks run together, 8-bit octets wild (servers replace them by X)
     bool strong = false;  ///< has a Message-ID and a Date: two different messages rarely share it
+    bool traced = false;  ///< has a Received line: the strict identity holds what the servers on
+                          ///< the way wrote, which the sender of an imitation cannot foresee
     std::uint32_t added_bytes =
         0;  ///< octets of the left-out lines, to be taken off the message's size
 };
@@ -83,8 +86,9 @@ struct Candidate {
 /// Finds which source messages are at the destination already, as multisets: k equal messages here
 /// and j there make min(k, j) pairs.
 ///   Pass 1 (`match_headers`): pairs that header and size prove, and groups that only the content
-///   can tell apart (several equal headers, no Message-ID, sizes that differ, only the loose
-///   identity equal). Pass 2 (`match_contents`): the digests of those groups' members decide.
+///   can tell apart (several equal headers, no Message-ID or Date, no Received line, sizes that
+///   differ, only the loose identity equal). Pass 2 (`match_contents`): the digests of those
+///   groups' members decide.
 /// Pairs are made in rising UID order on both sides.
 struct Pair {
     std::uint32_t source_uid, destination_uid;
@@ -101,8 +105,14 @@ struct HeaderMatch {
     std::vector<Group> undecided;
     std::vector<std::uint32_t> unmatched_source;  ///< certainly not there
 };
+/// What pass 1 takes as proof.
+enum class Proof : std::uint8_t {
+    header_and_size,  ///< a whole traced header that one message a side has, and its size
+    content,          ///< nothing: every candidate goes to pass 2
+};
 HeaderMatch match_headers(const std::vector<Candidate>& source,
-                          const std::vector<Candidate>& destination);
+                          const std::vector<Candidate>& destination,
+                          Proof proof = Proof::header_and_size);
 
 struct ContentCandidate {
     std::uint32_t uid;

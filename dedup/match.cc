@@ -46,12 +46,16 @@ const Sha256& loose_of(const Entry& entry) {
     return entry.candidate->header.loose;
 }
 
-/// Proof by header and size: one message a side has this whole header, trace lines and all, it is a
-/// header that names one message, and the sizes are equal.
+/// Proof by header and size: one message a side has this whole header, the header names one message
+/// and holds the trace of its delivery, and the sizes are equal. Whoever has seen a message can
+/// send another with its Message-ID, Date, From and size, but not with the lines that the
+/// recipient's servers will write.
 bool proves(std::span<const Entry> run) {
-    return run.size() == 2 && run[0].from_source && !run[1].from_source &&
-           run[0].candidate->header.strong && run[1].candidate->header.strong &&
-           own_size(*run[0].candidate) == own_size(*run[1].candidate);
+    if (run.size() != 2 || !run[0].from_source || run[1].from_source) return false;
+    const Candidate& source = *run[0].candidate;
+    const Candidate& destination = *run[1].candidate;
+    return source.header.strong && source.header.traced &&
+           own_size(source) == own_size(destination);
 }
 
 /// True if a source message and a destination message of the run have the same strict identity.
@@ -69,7 +73,7 @@ bool shares_strict(std::span<const Entry> run) {
 }  // namespace
 
 HeaderMatch match_headers(const std::vector<Candidate>& source,
-                          const std::vector<Candidate>& destination) {
+                          const std::vector<Candidate>& destination, Proof proof) {
     std::vector<Entry> entries;
     entries.reserve(source.size() + destination.size());
     for (const Candidate& candidate : source) entries.push_back({&candidate, true, false});
@@ -77,7 +81,7 @@ HeaderMatch match_headers(const std::vector<Candidate>& source,
 
     HeaderMatch match;
     each_run(entries, strict_of, [&](std::span<Entry> run) {
-        if (!proves(run)) return;
+        if (proof == Proof::content || !proves(run)) return;
         match.pairs.push_back({run[0].candidate->uid, run[1].candidate->uid});
         run[0].paired = run[1].paired = true;
     });

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -147,7 +148,9 @@ void Ring::Impl::bind_thread() {
     if (thread == std::thread::id{}) {
         thread = std::this_thread::get_id();
         if (disabled) {
-            const int result = io_uring_enable_rings(&uring);
+            // liburing 2.3 declares io_uring_enable_rings() but does not export it.
+            const int result = io_uring_register(static_cast<unsigned>(uring.ring_fd),
+                                                 IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
             IMAPULT_ASSERT(result == 0);
             disabled = false;
         }

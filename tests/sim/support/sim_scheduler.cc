@@ -1,5 +1,6 @@
 #include "sim/support/sim_scheduler.h"
 
+#include <memory>
 #include <utility>
 
 #include "engine/runtime/detached.h"
@@ -8,7 +9,7 @@ namespace imapult::sim {
 
 namespace {
 
-runtime::detail::Detached run_root(runtime::Task<void> task, bool* done) {
+runtime::detail::Detached run_root(runtime::Task<void> task, std::shared_ptr<bool> done) {
     {
         runtime::Task<void> running = std::move(task);
         co_await std::move(running);
@@ -58,10 +59,10 @@ bool SimScheduler::advance() {
 }
 
 bool SimScheduler::run(runtime::Task<void> task, std::uint64_t steps_max) {
-    bool done = false;
+    const auto done = std::make_shared<bool>(false);  // outlives us if the task does not finish
     const std::uint64_t last = steps_ + steps_max;
-    post(run_root(std::move(task), &done).handle);
-    while (!done) {
+    post(run_root(std::move(task), done).handle);
+    while (!*done) {
         if (steps_ >= last) return false;
         if (!step() && !advance()) return false;
     }

@@ -57,7 +57,8 @@ class Mbsync(Peer):
     def command(self, source, destination, folder):
         lines = ["FSync no", "CopyArrivalDate yes", ""]
         for name, side in (("far", source), ("near", destination)):
-            lines += [f"IMAPAccount {name}", f"Host {side.host}", f"Port {side.port}", f"User {side.user}",
+            host = "localhost" if side.tls else side.host  # it knows no certificates for addresses
+            lines += [f"IMAPAccount {name}", f"Host {host}", f"Port {side.port}", f"User {side.user}",
                       f"Pass {side.password}", "AuthMechs LOGIN",
                       "DisableExtension COMPRESS=DEFLATE",  # on loopback it only costs processor time
                       f"SSLType {'IMAPS' if side.tls else 'None'}"]

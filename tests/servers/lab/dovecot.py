@@ -4,7 +4,7 @@ import os
 import shutil
 
 from .certificates import Authority
-from .process import Server, ServerFailed, Unavailable, free_port, unprivileged_user
+from .process import Server, Unavailable, free_port, unprivileged_user
 
 CONFIG = """\
 base_dir = {folder}/run
@@ -77,6 +77,7 @@ namespace inbox {{
 }}
 protocol imap {{
   mail_plugins = $mail_plugins imap_acl{imap_zlib}{imap_quota}
+  imap_literal_minus = {literal_minus}
   {capability}
 }}
 plugin {{
@@ -162,6 +163,7 @@ class Dovecot(Server):
             uid=owner.pw_uid, gid=owner.pw_gid, location=location, port=self.port, tls_port=self.tls_port,
             chroot="" if root else "chroot =", connections=self.connections, password=self.password,
             separator=self.separator, prefix=self.prefix, special=SPECIAL if self.special else "",
+            literal_minus="yes" if "LITERAL-" in self.add else "no",
             quota_plugin=" quota" if self.quota else "", imap_quota=" imap_quota" if self.quota else "",
             zlib=" zlib" if self.compress else "", imap_zlib=" imap_zlib" if self.compress else "",
             capability=f"imap_capability = {self._capability}" if self._capability else "", quota=quota))
@@ -170,4 +172,3 @@ class Dovecot(Server):
         return f"imaps://{(user or self.user).replace('@', '%40')}@{host}:{self.tls_port}"
 
 
-__all__ = ["Dovecot", "ServerFailed", "Unavailable"]

@@ -1,0 +1,94 @@
+"""A relay in front of a server: records what a client says, or breaks the connection at a chosen byte."""
+
+import socket
+import threading
+
+
+class Relay:
+    """Listens on a loopback port of its own. `said` holds each connection's bytes from the client.
+
+    cut_after: after so many bytes from the server (over all connections) every connection is reset and
+    no new one is taken. stall_after: instead, nothing is passed on any more.
+    """
+
+    def __init__(self, port, cut_after=None, stall_after=None):
+        self.target, self.cut_after, self.stall_after = port, cut_after, stall_after
+        self.said, self.served, self.broken = [], 0, False
+        self._lock, self._sockets = threading.Lock(), []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self._listener.getsockname()[1]
+        self.host = "127.0.0.1"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, user="alice"):
+        return f"imap://{user}@127.0.0.1:{self.port}?tls=off"
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            words = bytearray()
+            with self._lock:
+                self.said.append(words)
+                self._sockets += [client, server]
+            threading.Thread(target=self._upward, args=(client, server, words), daemon=True).start()
+            threading.Thread(target=self._downward, args=(server, client), daemon=True).start()
+
+    @staticmethod
+    def _end(receiver):
+        try:
+            receiver.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def _upward(self, client, server, words):
+        try:
+            while data := client.recv(1 << 16):
+                words += data
+                if self.stall_after is None or self.served < self.stall_after:
+                    server.sendall(data)
+        except OSError:
+            pass
+        self._end(server)
+
+    def _downward(self, server, client):
+        try:
+            while data := server.recv(1 << 14):
+                with self._lock:
+                    self.served += len(data)
+                if self.cut_after is not None and self.served >= self.cut_after:
+                    self.close(reset=True)
+                    return
+                if self.stall_after is not None and self.served >= self.stall_after:
+                    self.broken = True
+                    continue
+                client.sendall(data)
+        except OSError:
+            pass
+        self._end(client)
+
+    def close(self, reset=False):
+        self.broken |= reset
+        # A thread that waits in accept() keeps a closed listener alive: wake it.
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+        with self._lock:
+            for one in self._sockets:
+                try:
+                    if reset:
+                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                one.close()
+
+    def text(self):
+        """Everything that clients said, all connections."""
+        with self._lock:
+            return b"\n".join(bytes(words) for words in self.said)

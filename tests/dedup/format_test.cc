@@ -209,8 +209,8 @@ TEST(Format, OnlyWhatTheEncoderWritesIsTaken) {
     const std::uint64_t seed = 31;
     Random random(seed);
     std::size_t taken = 0;
+    const std::vector<Kind> all = kinds();
     for (int round = 0; round < 200'000; ++round) {
-        const std::vector<Kind> all = kinds();
         const Kind& k = all[random.below(all.size())];
         std::string value = k.value;
         for (std::uint64_t i = random.between(1, 3); i > 0; --i) {

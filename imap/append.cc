@@ -37,8 +37,7 @@ void append_arguments(std::string& out, const AppendItem& item, bool non_synchro
     }
     if (item.internal_date) {
         out.push_back('"');
-        out.append(
-            format_date_time(item.internal_date->unix_seconds, item.internal_date->zone_minutes));
+        append_date_time(out, item.internal_date->unix_seconds, item.internal_date->zone_minutes);
         out.append("\" ");
     }
     if (item.literal8) out.push_back('~');

@@ -13,6 +13,9 @@ bool is_atom(std::string_view text);
 /// A quoted string for ID (RFC 2971): what is not printable ASCII is left out, 1024 octets at most.
 std::string encode_id_string(std::string_view text);
 
+/// format_date_time() into `out`.
+void append_date_time(std::string& out, std::int64_t unix_seconds, std::int16_t zone_minutes);
+
 /// Writes one command, argument by argument; the first error sticks and is returned by finish().
 class CommandWriter {
   public:

@@ -2,10 +2,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
 
 #include "engine/base/text.h"
-#include "imap/command.h"
+#include "imap/command_parts.h"
 
 namespace imapult::imap {
 namespace {
@@ -40,7 +39,9 @@ struct Reader {
     }
     unsigned month() {
         for (unsigned i = 0; i < kMonths.size(); ++i) {
-            if (!equal_ignoring_case(text.substr(0, 3), kMonths[i])) continue;
+            const std::string_view name = kMonths[i];
+            if (text.empty() || ((text[0] ^ name[0]) & 0xDF) != 0) continue;
+            if (!equal_ignoring_case(text.substr(0, 3), name)) continue;
             text.remove_prefix(3);
             return i + 1;
         }
@@ -66,23 +67,44 @@ struct Reader {
 
 }  // namespace
 
-std::string format_date_time(std::int64_t unix_seconds, std::int16_t zone_minutes) {
+void append_date_time(std::string& out, std::int64_t unix_seconds, std::int16_t zone_minutes) {
     const int zone = std::clamp<int>(zone_minutes, -kZoneMinutesMax, kZoneMinutesMax);
     const std::int64_t local =
         std::clamp(unix_seconds, kFirstSecond, kLastSecond) + std::int64_t{zone} * 60;
     const std::chrono::sys_seconds when{std::chrono::seconds{local}};
     const auto day = std::chrono::floor<std::chrono::days>(when);
     const std::chrono::year_month_day date{day};
-    const std::chrono::hh_mm_ss time{when - day};
-    const int zone_abs = zone < 0 ? -zone : zone;
-    std::array<char, 40> text{};
-    const int length = std::snprintf(
-        text.data(), text.size(), "%02u-%s-%04d %02d:%02d:%02d %c%02d%02d",
-        static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1].data(),
-        static_cast<int>(date.year()), static_cast<int>(time.hours().count()),
-        static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
-        zone < 0 ? '-' : '+', zone_abs / 60, zone_abs % 60);
-    return {text.data(), static_cast<std::size_t>(length)};
+    const auto second = static_cast<unsigned>((when - day).count());
+    const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+    const auto zone_abs = static_cast<unsigned>(zone < 0 ? -zone : zone);
+
+    std::array<char, 26> text;
+    char* at = text.data();
+    const auto two = [&](unsigned value) {
+        *at++ = static_cast<char>('0' + value / 10);
+        *at++ = static_cast<char>('0' + value % 10);
+    };
+    two(static_cast<unsigned>(date.day()));
+    *at++ = '-';
+    at = std::ranges::copy(kMonths[static_cast<unsigned>(date.month()) - 1], at).out;
+    *at++ = '-';
+    two(year / 100), two(year % 100);
+    *at++ = ' ';
+    two(second / 3600);
+    *at++ = ':';
+    two(second / 60 % 60);
+    *at++ = ':';
+    two(second % 60);
+    *at++ = ' ';
+    *at++ = zone < 0 ? '-' : '+';
+    two(zone_abs / 60), two(zone_abs % 60);
+    out.append(text.data(), text.size());
+}
+
+std::string format_date_time(std::int64_t unix_seconds, std::int16_t zone_minutes) {
+    std::string out;
+    append_date_time(out, unix_seconds, zone_minutes);
+    return out;
 }
 
 std::optional<DateTime> parse_date_time(std::string_view text) {

@@ -1,5 +1,7 @@
 // The items of a FETCH or UIDFETCH response (RFC 9051 §7.5.2 and extensions), one at a time, so
 // that the parser can stop at a body and go on behind it.
+#include <algorithm>
+
 #include "engine/base/limits.h"
 #include "imap/command.h"
 #include "imap/response_parts.h"
@@ -11,14 +13,13 @@ namespace {
 std::string_view item_name(Cursor& cursor) {
     const std::string_view text = cursor.rest();
     std::size_t i = 0;
-    while (i < text.size()) {
-        const char c = text[i];
-        if (c == ' ' || c == '(' || c == ')') break;
-        ++i;
-        if (c != '[') continue;
+    while (i < text.size() && text[i] != ' ' && text[i] != '(' && text[i] != ')') {
+        if (text[i++] != '[') continue;
         const std::size_t end = text.find(']', i);
         if (end == std::string_view::npos) break;
         i = end + 1;
+        if (text.substr(i).starts_with('<')) i = std::min(text.find('>', i), text.size() - 1) + 1;
+        break;
     }
     cursor.advance(i);
     return text.substr(0, i);
@@ -91,7 +92,7 @@ std::optional<std::string_view> value_in_parens(Cursor& cursor) {
 bool read_object_id(Cursor& cursor, std::string_view& id) {
     const auto value = value_in_parens(cursor);
     if (!value) return false;
-    id = is_object_id(*value) && !equal_ignoring_case(*value, "NIL") ? *value : std::string_view{};
+    id = is_object_id(*value) && !is_word(*value, "NIL") ? *value : std::string_view{};
     return true;
 }
 
@@ -117,13 +118,13 @@ bool read_digest(Cursor& cursor, Fetch& fetch) {
 
 /// BODY[…], BINARY[…], RFC822, RFC822.HEADER, RFC822.TEXT: items whose value is message octets.
 std::optional<BodySection> body_section(std::string_view name) {
-    if (equal_ignoring_case(name, "RFC822")) return BodySection{};
-    if (equal_ignoring_case(name, "RFC822.HEADER")) return BodySection{"HEADER", {}};
-    if (equal_ignoring_case(name, "RFC822.TEXT")) return BodySection{"TEXT", {}};
+    if (is_word(name, "RFC822")) return BodySection{};
+    if (is_word(name, "RFC822.HEADER")) return BodySection{"HEADER", {}};
+    if (is_word(name, "RFC822.TEXT")) return BodySection{"TEXT", {}};
     const std::size_t open = name.find('[');
     if (open == std::string_view::npos) return std::nullopt;
     const std::string_view verb = name.substr(0, open);
-    if (!equal_ignoring_case(verb, "BODY") && !equal_ignoring_case(verb, "BINARY")) {
+    if (!is_word(verb, "BODY") && !is_word(verb, "BINARY")) {
         return std::nullopt;
     }
     const std::size_t close = name.find(']', open);
@@ -136,7 +137,7 @@ std::optional<BodySection> body_section(std::string_view name) {
 
 /// Items that are not bodies; `name` decides. Unknown ones are skipped whole.
 bool read_plain_item(std::string_view name, Cursor& cursor, Fetch& fetch) {
-    const auto is = [&](std::string_view other) { return equal_ignoring_case(name, other); };
+    const auto is = [&](std::string_view other) { return is_word(name, other); };
     if (is("UID")) return read_uid(cursor, fetch);
     if (is("FLAGS")) return read_flags(cursor, fetch);
     if (is("RFC822.SIZE")) {

@@ -29,6 +29,13 @@ struct ParseContext {
     std::string_view keep(std::string text) { return scratch.emplace_back(std::move(text)); }
 };
 
+/// equal_ignoring_case() for a keyword in upper case, made for dispatching: nearly all mismatches
+/// are seen by length or first letter, nearly all matches by plain comparison.
+inline bool is_word(std::string_view text, std::string_view upper) {
+    if (text.size() != upper.size() || ((text[0] ^ upper[0]) & 0xDF) != 0) return false;
+    return text == upper || equal_ignoring_case(text, upper);
+}
+
 /// The announcement of a literal at the end of a line: "{n}", "{n+}", "~{n}".
 struct LiteralMark {
     std::size_t begin = 0;  ///< offset of `{` (or `~`)

@@ -128,7 +128,7 @@ void list_extended_items(Cursor& cursor, ListEntry& entry) {
         const auto tag = cursor.string();
         if (!tag) return;
         cursor.skip_spaces();
-        if (!equal_ignoring_case(tag->view, "OLDNAME")) {
+        if (!is_word(tag->view, "OLDNAME")) {
             if (!cursor.skip_value()) return;
             continue;
         }
@@ -175,29 +175,29 @@ void status_item(std::string_view item, Cursor& cursor, StatusData& data) {
     ParseContext& context = cursor.context();
     const auto count = [&] { return to_u32(lenient_number(cursor.word(), context, true)); };
     const auto exact = [&] { return to_u32(lenient_number(cursor.word(), context, false)); };
-    if (equal_ignoring_case(item, "MESSAGES")) {
+    if (is_word(item, "MESSAGES")) {
         data.messages = count();
-    } else if (equal_ignoring_case(item, "UIDNEXT")) {
+    } else if (is_word(item, "UIDNEXT")) {
         data.uid_next = exact();
         if (data.uid_next == 0U) {
             context.note(Quirk::uid_next_zero);
             data.uid_next.reset();
         }
-    } else if (equal_ignoring_case(item, "UIDVALIDITY")) {
+    } else if (is_word(item, "UIDVALIDITY")) {
         data.uid_validity = exact();
-    } else if (equal_ignoring_case(item, "UNSEEN")) {
+    } else if (is_word(item, "UNSEEN")) {
         data.unseen = count();
-    } else if (equal_ignoring_case(item, "RECENT")) {
+    } else if (is_word(item, "RECENT")) {
         data.recent = count();
-    } else if (equal_ignoring_case(item, "DELETED")) {
+    } else if (is_word(item, "DELETED")) {
         data.deleted = count();
-    } else if (equal_ignoring_case(item, "HIGHESTMODSEQ")) {
+    } else if (is_word(item, "HIGHESTMODSEQ")) {
         data.highest_modseq = modseq_number(cursor.word(), context);
-    } else if (equal_ignoring_case(item, "SIZE")) {
+    } else if (is_word(item, "SIZE")) {
         data.size = lenient_number(cursor.word(), context, true);
-    } else if (equal_ignoring_case(item, "APPENDLIMIT")) {
+    } else if (is_word(item, "APPENDLIMIT")) {
         data.append_limit = parse_number(cursor.word());
-    } else if (equal_ignoring_case(item, "MAILBOXID")) {
+    } else if (is_word(item, "MAILBOXID")) {
         parse_mailbox_id(cursor, data);
     } else {
         cursor.skip_value();
@@ -217,7 +217,7 @@ Parsed parse_status_data(Cursor& cursor) {
         const std::string_view rest = cursor.rest();
         std::size_t end = rest.rfind(" (");
         if (end != std::string_view::npos && end >= 9 &&
-            equal_ignoring_case(rest.substr(end - 9, 9), "MAILBOXID")) {
+            is_word(rest.substr(end - 9, 9), "MAILBOXID")) {
             end = rest.rfind(" (", end - 1);
         }
         if (end == std::string_view::npos || end == 0) return std::nullopt;
@@ -246,7 +246,7 @@ Parsed parse_search(Cursor& cursor) {
     }
     for (cursor.skip_spaces(); !cursor.at_end(); cursor.skip_spaces()) {
         if (cursor.eat('(')) {
-            if (!equal_ignoring_case(cursor.word(), "MODSEQ")) return std::nullopt;
+            if (!is_word(cursor.word(), "MODSEQ")) return std::nullopt;
             cursor.skip_spaces();
             data.modseq = modseq_number(cursor.word(), cursor.context());
             if (!cursor.eat(')')) return std::nullopt;
@@ -266,7 +266,7 @@ bool esearch_partial(Cursor& cursor, SearchData& data) {
     cursor.word();
     cursor.skip_spaces();
     const std::string_view set = cursor.word();
-    if (!equal_ignoring_case(set, "NIL")) data.all = set;
+    if (!is_word(set, "NIL")) data.all = set;
     return cursor.eat(')');
 }
 
@@ -275,7 +275,7 @@ Parsed parse_esearch(Cursor& cursor) {
     data.extended = true;
     for (cursor.skip_spaces(); !cursor.at_end(); cursor.skip_spaces()) {
         if (cursor.eat('(')) {
-            if (!equal_ignoring_case(cursor.word(), "TAG")) return std::nullopt;
+            if (!is_word(cursor.word(), "TAG")) return std::nullopt;
             cursor.skip_spaces();
             const auto tag = cursor.string();
             if (!tag || !cursor.eat(')')) return std::nullopt;
@@ -284,22 +284,22 @@ Parsed parse_esearch(Cursor& cursor) {
         }
         const std::string_view item = cursor.word();
         if (item.empty()) return std::nullopt;
-        if (equal_ignoring_case(item, "UID")) {
+        if (is_word(item, "UID")) {
             data.uid = true;
             continue;
         }
         cursor.skip_spaces();
-        if (equal_ignoring_case(item, "ALL")) {
+        if (is_word(item, "ALL")) {
             data.all = cursor.word();
-        } else if (equal_ignoring_case(item, "MIN")) {
+        } else if (is_word(item, "MIN")) {
             data.min = to_u32(parse_number(cursor.word()));
-        } else if (equal_ignoring_case(item, "MAX")) {
+        } else if (is_word(item, "MAX")) {
             data.max = to_u32(parse_number(cursor.word()));
-        } else if (equal_ignoring_case(item, "COUNT")) {
+        } else if (is_word(item, "COUNT")) {
             data.count = to_u32(parse_number(cursor.word()));
-        } else if (equal_ignoring_case(item, "MODSEQ")) {
+        } else if (is_word(item, "MODSEQ")) {
             data.modseq = modseq_number(cursor.word(), cursor.context());
-        } else if (equal_ignoring_case(item, "PARTIAL")) {
+        } else if (is_word(item, "PARTIAL")) {
             if (!esearch_partial(cursor, data)) return std::nullopt;
         } else if (!cursor.skip_value()) {
             return std::nullopt;
@@ -312,7 +312,7 @@ Parsed parse_vanished(Cursor& cursor) {
     Vanished vanished;
     cursor.skip_spaces();
     if (cursor.eat('(')) {
-        vanished.earlier = equal_ignoring_case(cursor.word(), "EARLIER");
+        vanished.earlier = is_word(cursor.word(), "EARLIER");
         if (!cursor.eat(')')) vanished.ok = false;
         cursor.skip_spaces();
     }
@@ -444,17 +444,17 @@ Parsed parse_flags(Cursor& cursor) {
 Parsed parse_numbered(std::string_view number, Cursor& cursor) {
     cursor.skip_spaces();
     const std::string_view name = cursor.word();
-    const bool counted = equal_ignoring_case(name, "EXISTS") || equal_ignoring_case(name, "RECENT");
-    if (!counted && !equal_ignoring_case(name, "EXPUNGE")) return std::nullopt;
+    const bool counted = is_word(name, "EXISTS") || is_word(name, "RECENT");
+    if (!counted && !is_word(name, "EXPUNGE")) return std::nullopt;
     const auto value = to_u32(lenient_number(number, cursor.context(), counted));
     if (!value) return std::nullopt;
-    if (equal_ignoring_case(name, "EXISTS")) return Exists{*value};
-    if (equal_ignoring_case(name, "RECENT")) return Recent{*value};
+    if (is_word(name, "EXISTS")) return Exists{*value};
+    if (is_word(name, "RECENT")) return Recent{*value};
     return Expunge{*value};
 }
 
 Parsed parse_named(std::string_view name, Cursor& cursor) {
-    const auto is = [&](std::string_view other) { return equal_ignoring_case(name, other); };
+    const auto is = [&](std::string_view other) { return is_word(name, other); };
     if (is("LIST")) return parse_list(cursor, ListEntry::Kind::list);
     if (is("LSUB")) return parse_list(cursor, ListEntry::Kind::lsub);
     if (is("XLIST")) return parse_list(cursor, ListEntry::Kind::xlist);
@@ -518,8 +518,8 @@ std::vector<std::string_view> capability_words(Cursor& cursor) {
     std::vector<std::string_view> words;
     for (cursor.skip_spaces(); !cursor.at_end(); cursor.skip_spaces()) {
         const std::string_view word = cursor.until_space();
-        const bool split = (word == "+" || word == "-") && !words.empty() &&
-                           equal_ignoring_case(words.back(), "LITERAL");
+        const bool split =
+            (word == "+" || word == "-") && !words.empty() && is_word(words.back(), "LITERAL");
         if (split) {
             cursor.context().note(Quirk::capability_with_space);
             words.back() = word == "+" ? "LITERAL+" : "LITERAL-";

@@ -6,6 +6,7 @@
 // segments, each ending in a body literal but the last, and the octets between them leave as
 // chunks.
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "engine/base/limits.h"
@@ -36,8 +37,8 @@ bool is_body_literal(std::string_view before) {
     if (before.ends_with(']') || before.ends_with('>')) return true;
     const std::size_t begin = before.find_last_of(" (") + 1;
     const std::string_view word = before.substr(begin);
-    return equal_ignoring_case(word, "RFC822") || equal_ignoring_case(word, "RFC822.HEADER") ||
-           equal_ignoring_case(word, "RFC822.TEXT");
+    return is_word(word, "RFC822") || is_word(word, "RFC822.HEADER") ||
+           is_word(word, "RFC822.TEXT");
 }
 
 bool is_tag(std::string_view word) {
@@ -45,6 +46,24 @@ bool is_tag(std::string_view word) {
         return c > ' ' && c < 0x7F &&
                std::string_view("(){%*\"\\+").find(c) == std::string_view::npos;
     });
+}
+
+/// The characters that matter where a literal may stand.
+constexpr auto kScanned = [] {
+    std::array<std::uint8_t, 256> kinds{};
+    for (const char c : {'(', ')', '"'}) {
+        kinds[static_cast<std::uint8_t>(c)] = static_cast<std::uint8_t>(c);
+    }
+    return kinds;
+}();
+
+/// The closing quote of a string whose first octet is at `at`; null if there is none.
+const char* past_quoted(const char* at, const char* end) {
+    for (; at < end; ++at) {
+        if (*at == '"') return at;
+        if (*at == '\\') ++at;
+    }
+    return nullptr;
 }
 
 std::string_view first_word(std::string_view text) {
@@ -63,7 +82,7 @@ FrameKind classify(std::string_view line) {
     line.remove_prefix(word.size());
     while (line.starts_with(' ')) line.remove_prefix(1);
     const std::string_view name = line.substr(0, line.find_first_of(" ("));
-    const bool fetch = equal_ignoring_case(name, "FETCH") || equal_ignoring_case(name, "UIDFETCH");
+    const bool fetch = is_word(name, "FETCH") || is_word(name, "UIDFETCH");
     return fetch ? FrameKind::fetch : FrameKind::data;
 }
 
@@ -191,23 +210,23 @@ struct ResponseParser::State {
     }
     bool over_long = false;
 
-    /// Counts parentheses and quotes of a line up to `end`. False if it ends inside a quoted
-    /// string.
+    /// Counts parentheses and quotes of a line. False if it ends inside a quoted string.
     bool scan(std::string_view line) {
-        bool quoted = false;
-        for (std::size_t i = 0; i < line.size(); ++i) {
-            const char c = line[i];
-            if (c == '"') {
-                quoted = !quoted;
-            } else if (quoted) {
-                if (c == '\\') ++i;
-            } else if (c == '(') {
+        const char* const end = line.data() + line.size();
+        for (const char* at = line.data(); at < end; ++at) {
+            const std::uint8_t kind_of = kScanned[static_cast<std::uint8_t>(*at)];
+            if (kind_of == 0) [[likely]]
+                continue;
+            if (kind_of == '(') {
                 ++depth;
-            } else if (c == ')' && depth > 0) {
-                --depth;
+            } else if (kind_of == ')') {
+                depth -= depth > 0 ? 1 : 0;
+            } else {
+                at = past_quoted(at + 1, end);
+                if (at == nullptr) return false;
             }
         }
-        return !quoted;
+        return true;
     }
 
     enum class LineEnd : std::uint8_t { last, body_literal, collected, failed };
@@ -357,7 +376,7 @@ struct ResponseParser::State {
         cursor.skip_spaces();
         const auto number = to_u32(leading_digits(cursor.word()).value);
         cursor.skip_spaces();
-        const bool uid_fetch = equal_ignoring_case(cursor.word(), "UIDFETCH");
+        const bool uid_fetch = is_word(cursor.word(), "UIDFETCH");
         cursor.skip_spaces();
         fetch = Fetch{};
         fetch_views_loose = false;
@@ -388,7 +407,8 @@ struct ResponseParser::State {
         while (true) {
             cursor.skip_spaces();
             if (cursor.eat(')')) {
-                if (segment_has_literal) return malformed_fetch(segment);
+                cursor.skip_spaces();
+                if (segment_has_literal || !cursor.at_end()) return malformed_fetch(segment);
                 return end_fetch();
             }
             if (cursor.at_end()) return malformed_fetch(segment);

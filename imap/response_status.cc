@@ -181,11 +181,11 @@ std::string_view name_of(ResponseCode code) {
 }
 
 std::optional<Condition> condition_of(std::string_view word) {
-    if (equal_ignoring_case(word, "OK")) return Condition::ok;
-    if (equal_ignoring_case(word, "NO")) return Condition::no;
-    if (equal_ignoring_case(word, "BAD")) return Condition::bad;
-    if (equal_ignoring_case(word, "BYE")) return Condition::bye;
-    if (equal_ignoring_case(word, "PREAUTH")) return Condition::preauth;
+    if (is_word(word, "OK")) return Condition::ok;
+    if (is_word(word, "NO")) return Condition::no;
+    if (is_word(word, "BAD")) return Condition::bad;
+    if (is_word(word, "BYE")) return Condition::bye;
+    if (is_word(word, "PREAUTH")) return Condition::preauth;
     return std::nullopt;
 }
 

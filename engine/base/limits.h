@@ -65,6 +65,7 @@ inline constexpr std::uint64_t kIntentSequenceBlock = 4096;
 // Time.
 inline constexpr auto kConnectTimeout = 15s;
 inline constexpr auto kTlsHandshakeTimeout = 30s;
+inline constexpr auto kCloseTimeout = 5s;  ///< for close_notify to leave
 inline constexpr auto kGreetingTimeout = 60s;
 inline constexpr auto kLoginTimeout = 60s;
 inline constexpr auto kCommandStallTimeout = 600s;  ///< no byte in or out while a command is open

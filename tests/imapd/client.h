@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tools/imapd/connection.h"
 
@@ -41,24 +43,24 @@ class ImapdTest : public ::testing::Test {
   protected:
     /// A new store of this kind with the test account.
     Store& serve(Behaviour behaviour = standard()) {
-        store_ = std::make_unique<Store>(std::move(behaviour), &clock_);
-        store_->add_account(kUser, std::string(kPassword));
-        return *store_;
+        stores_.push_back(std::make_unique<Store>(std::move(behaviour), &clock_));
+        store().add_account(kUser, kPassword);
+        return store();
     }
-    Store& store() { return *store_; }
+    Store& store() { return *stores_.back(); }
     /// A client that has logged in.
     Client client() {
-        Client c(*store_);
+        Client c(store());
         EXPECT_THAT(c.login(), ::testing::HasSubstr("L OK"));
         return c;
     }
     void deliver(std::string_view mailbox, std::string_view body, FlagSet flags = {}) {
-        ASSERT_NE(0U, store_->add_message(kUser, mailbox, body, std::move(flags),
+        ASSERT_NE(0U, store().add_message(kUser, mailbox, body, std::move(flags),
                                           Date{1'700'000'000, 60}));
     }
 
     ManualClock clock_{1'750'000'000};
-    std::unique_ptr<Store> store_;
+    std::vector<std::unique_ptr<Store>> stores_;  ///< earlier ones serve their clients on
 };
 
 inline constexpr std::string_view kMail = "Subject: one\r\nFrom: a@example.com\r\n\r\nText\r\n";

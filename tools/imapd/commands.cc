@@ -10,7 +10,7 @@ const std::map<std::string_view, Session::Command>& Session::commands() {
         {"CAPABILITY", {&S::cmd_capability, kAny, nullptr}},
         {"NOOP", {&S::cmd_noop, kAny, nullptr}},
         {"LOGOUT", {&S::cmd_logout, kAny, nullptr}},
-        {"ID", {&S::cmd_id, kAny, "ID"}},
+        {"ID", {&S::cmd_id, kAny, nullptr}},
         {"STARTTLS", {&S::cmd_starttls, kNoUser, "STARTTLS"}},
         {"LOGIN", {&S::cmd_login, kNoUser, nullptr}},
         {"AUTHENTICATE", {&S::cmd_authenticate, kNoUser, nullptr}},

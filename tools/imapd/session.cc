@@ -96,6 +96,12 @@ std::string Session::capability_line() const {
     return out;
 }
 
+/// True if the extension is in what CAPABILITY says at this moment.
+bool Session::offers_now(std::string_view name) const {
+    const bool before = state_ == State::not_authenticated;
+    return (before ? b_->capabilities_before_auth : b_->capabilities).contains(std::string(name));
+}
+
 // --- input
 
 void Session::feed(std::string_view bytes) {
@@ -179,7 +185,7 @@ bool Session::step_line() {
     }
     if (phase_ == Phase::idle) {
         phase_ = Phase::line;
-        complete(equal_ignoring_case(line, "DONE") ? ok("IDLE completed") : bad("Expected DONE"));
+        complete(equal_ignoring_case(line, "DONE") ? ok("IDLE completed.") : bad("Expected DONE"));
         return true;
     }
     if (const auto header = literal_at_end(line)) {
@@ -317,9 +323,7 @@ Answer Session::dispatch(std::string_view name, Args& args) {
     const bool may_have_uid = std::ranges::find(kWithUid, name) != kWithUid.end();
     if (it == commands().end() || (uid_ && !may_have_uid)) return bad("Unknown command");
     const Command& c = it->second;
-    const std::set<std::string>& caps =
-        state_ == State::not_authenticated ? b_->capabilities_before_auth : b_->capabilities;
-    if (c.capability != nullptr && !caps.contains(c.capability)) return bad("Unknown command");
+    if (c.capability != nullptr && !offers_now(c.capability)) return bad("Unknown command");
     if (c.needs == kNoUser && state_ != State::not_authenticated) {
         return bad("Already authenticated");
     }
@@ -406,7 +410,7 @@ void Session::overtake() {
     input_at_ = scanned_ = end + 2;
     const std::string fetch_tag = std::exchange(tag_, line.substr(0, blank));
     const std::string fetch_name = std::exchange(name_, "STATUS");
-    Args args(std::string_view(line).substr(blank + 8), {});
+    Args args(std::string_view(line).substr(blank + 7), {});
     if (const Answer answer = cmd_status(args)) complete(*answer);
     tag_ = fetch_tag;
     name_ = fetch_name;

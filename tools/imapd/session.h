@@ -136,6 +136,7 @@ class Session {
     void greet();
     [[nodiscard]] std::string capability_line() const;
     [[nodiscard]] bool offers(std::string_view name) const { return b_->offers(name); }
+    [[nodiscard]] bool offers_now(std::string_view name) const;
     void overtake();
 
     // session.cc: the selected mailbox
@@ -166,6 +167,8 @@ class Session {
     Answer sasl_login(std::string_view response);
     Answer sasl_bearer(std::string_view response);
     Answer sasl_scram(std::string_view response);
+    Answer scram_first(std::string_view response);
+    Answer scram_final(std::string_view response);
     Answer sasl_cram(std::string_view response);
     Answer log_in(std::string_view authzid, std::string_view user, std::string_view password);
     Answer logged_in(const std::string& account);
@@ -280,7 +283,12 @@ class Session {
     std::string mechanism_;
     unsigned sasl_round_ = 0;
     std::string sasl_user_;
-    std::string sasl_state_;
+    std::string sasl_challenge_;  ///< CRAM-MD5
+    struct Scram {
+        std::string gs2_header;
+        std::string nonce;
+        std::string messages;  ///< client-first-bare "," server-first
+    } scram_;
 
     // FETCH under way
     std::vector<FetchItem> fetch_items_;

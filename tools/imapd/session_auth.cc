@@ -52,6 +52,7 @@ Answer Session::cmd_logout(Args&) {
 
 Answer Session::cmd_id(Args&) {
     if (b_->refuses_id) return no("Unrecognized command");
+    if (!offers_now("ID")) return bad("Unknown command");
     std::string line = "ID (\"name\" " + as_string(b_->product);
     if (b_->id_names_user && !user_.empty()) line += " \"USER\" " + as_string(user_);
     untagged(line + ")");
@@ -202,7 +203,7 @@ Answer Session::cmd_authenticate(Args& args) {
     mechanism_ = *mechanism;
     sasl_round_ = 0;
     sasl_user_.clear();
-    sasl_state_.clear();
+    scram_ = {};
     const bool server_first = mechanism_ == "CRAM-MD5";
     if (args.space() && !server_first) {
         // Accepted without SASL-IR, too: Courier takes it unadvertised.
@@ -296,15 +297,15 @@ Answer Session::sasl_bearer(std::string_view response) {
 /// RFC 2195.
 Answer Session::sasl_cram(std::string_view response) {
     if (sasl_round_ == 1) {
-        sasl_state_ = "<" + std::to_string(store_.unix_seconds()) + ".1@imap.example.com>";
-        out_.text() += "+ " + encode_base64(sasl_state_) + "\r\n";
+        sasl_challenge_ = "<" + std::to_string(store_.unix_seconds()) + ".1@imap.example.com>";
+        out_.text() += "+ " + encode_base64(sasl_challenge_) + "\r\n";
         return std::nullopt;
     }
     const std::size_t blank = response.rfind(' ');
     if (blank == std::string_view::npos) return bad("Invalid CRAM-MD5 response");
     const std::string user(response.substr(0, blank));
     const auto password = password_of(user);
-    if (!password || hex(hmac_md5(*password, sasl_state_)) != response.substr(blank + 1)) {
+    if (!password || hex(hmac_md5(*password, sasl_challenge_)) != response.substr(blank + 1)) {
         return refused();
     }
     return log_in("", user, *password);
@@ -312,37 +313,43 @@ Answer Session::sasl_cram(std::string_view response) {
 
 /// RFC 5802 and 7677, without channel binding.
 Answer Session::sasl_scram(std::string_view response) {
-    if (sasl_round_ == 1) {
-        const std::size_t bare = response.find(',', response.find(',') + 1);
-        const auto user = attribute(response, "n=", ',');
-        const auto nonce = attribute(response, "r=", ',');
-        if (bare == std::string_view::npos || response.starts_with("p=") || !nonce) {
-            return bad("Invalid SCRAM message");
-        }
-        const std::string_view first_bare = response.substr(bare + 1);
-        sasl_user_ = attribute(first_bare, "n=", ',').value_or("");
-        const std::string server_first =
-            "r=" + *nonce + "srv" + std::to_string(store_.unix_seconds()) +
-            ",s=" + encode_base64(kScramSalt) + ",i=" + std::to_string(kScramIterations);
-        // authzid, then the start of AuthMessage.
-        sasl_state_ = gs2_user(response.substr(0, bare)) + '\n' + std::string(first_bare) + "," +
-                      server_first;
-        out_.text() += "+ " + encode_base64(server_first) + "\r\n";
-        return std::nullopt;
-    }
-    const std::size_t line = sasl_state_.find('\n');
-    const std::string authzid = sasl_state_.substr(0, line);
-    const std::string start = sasl_state_.substr(line + 1);
+    if (sasl_round_ == 1) return scram_first(response);
+    if (sasl_round_ == 2) return scram_final(response);
     const auto password = password_of(sasl_user_);
-    if (sasl_round_ == 3) return password ? log_in(authzid, sasl_user_, *password) : refused();
+    return password ? log_in(gs2_user(scram_.gs2_header), sasl_user_, *password) : refused();
+}
+
+Answer Session::scram_first(std::string_view response) {
+    // gs2-header = "n," [authzid] ","
+    const std::size_t first = response.find(',');
+    const std::size_t second =
+        first == std::string_view::npos ? first : response.find(',', first + 1);
+    if (second == std::string_view::npos || response.starts_with("p=")) {
+        return bad("Invalid SCRAM message");
+    }
+    scram_.gs2_header = response.substr(0, second + 1);
+    const std::string_view bare = response.substr(second + 1);
+    const auto user = attribute(bare, "n=", ',');
+    const auto nonce = attribute(bare, "r=", ',');
+    if (!user || !nonce) return bad("Invalid SCRAM message");
+    sasl_user_ = *user;
+    scram_.nonce = *nonce + "srv" + std::to_string(store_.unix_seconds());
+    const std::string answer = "r=" + scram_.nonce + ",s=" + encode_base64(kScramSalt) +
+                               ",i=" + std::to_string(kScramIterations);
+    scram_.messages = std::string(bare) + "," + answer;
+    out_.text() += "+ " + encode_base64(answer) + "\r\n";
+    return std::nullopt;
+}
+
+Answer Session::scram_final(std::string_view response) {
     const std::size_t proof_at = response.rfind(",p=");
-    const auto nonce = attribute(response, "r=", ',');
-    const std::string_view server_part = std::string_view(start).substr(start.find(",r=") + 1);
-    if (proof_at == std::string_view::npos || !nonce || !password) return refused();
-    const std::size_t server_at = server_part.find(",r=");
-    const auto sent = attribute(server_part.substr(server_at + 1), "r=", ',');
-    if (nonce != sent) return refused();
-    const std::string message = start + "," + std::string(response.substr(0, proof_at));
+    const auto password = password_of(sasl_user_);
+    if (proof_at == std::string_view::npos || !password ||
+        attribute(response, "r=", ',') != scram_.nonce ||
+        attribute(response, "c=", ',') != encode_base64(scram_.gs2_header)) {
+        return refused();
+    }
+    const std::string message = scram_.messages + "," + std::string(response.substr(0, proof_at));
     const std::string salted = pbkdf2_sha256(*password, kScramSalt, kScramIterations);
     const std::string client_key = hmac_sha256(salted, "Client Key");
     std::string proof = hmac_sha256(sha256(client_key), message);

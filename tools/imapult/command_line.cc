@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "engine/base/text.h"
+#include "tools/imapult/command_line_app.h"
 #include "tools/imapult/endpoint_url.h"
 
 namespace imapult::program {
@@ -106,9 +107,9 @@ void add_output(CLI::App& app, OutputArguments& output, bool with_progress) {
         ->expected(1)
         ->take_all()
         ->group("Output");
-    app.add_option("--log-level", output.log_level, "what is logged to standard error")
+    app.add_option("--log-level", output.log_level,
+                   "what is logged to standard error (default: warning)")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
-        ->capture_default_str()
         ->type_name("LEVEL")
         ->group("Output");
 }
@@ -229,7 +230,9 @@ constexpr const char* kFooter =
     "\n"
     "Start with:  imapult copy --help\n";
 
-void build(CLI::App& app, CommandLine& line) {
+}  // namespace
+
+void build_app(CLI::App& app, CommandLine& line) {
     app.name("imapult");
     app.description(
         "Moves whole mail infrastructures from any IMAP server to another.\n"
@@ -282,6 +285,8 @@ void build(CLI::App& app, CommandLine& line) {
     completion->callback([&line] { line.verb = Verb::completion; });
 }
 
+namespace {
+
 /// Error texts of the parser repeat arguments; an argument may be a URL with a password in it, or
 /// a password that follows a mistyped option.
 std::string safe_error(const CLI::ParseError& error, const std::vector<std::string>& arguments) {
@@ -330,7 +335,7 @@ std::expected<CommandLine, std::string> parse_command_line(
     CommandLine line;
     line.verb = Verb::other;
     CLI::App app;
-    build(app, line);
+    build_app(app, line);
     for (const Registrar& registrar : registrars) registrar(app, line.exit_code);
     try {
         // CLI11 takes them from the back.

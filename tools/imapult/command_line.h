@@ -56,7 +56,7 @@ struct OutputArguments {
     bool quiet = false;
     std::string events_file;
     std::vector<std::string> reports;
-    std::string log_level = "warning";
+    std::string log_level;  ///< empty: warning, or error if quiet
 };
 
 struct ImapdArguments {
@@ -98,8 +98,7 @@ std::expected<CommandLine, std::string> parse_command_line(
     const std::vector<std::string>& arguments, const std::vector<Registrar>& registrars,
     std::string& out);
 
-/// A completion script for bash, zsh or fish.
-std::expected<std::string, std::string> completion_script(std::string_view shell,
-                                                          const std::vector<Registrar>& registrars);
+/// A completion script for "bash", "zsh" or "fish".
+std::string completion_script(std::string_view shell, const std::vector<Registrar>& registrars);
 
 }  // namespace imapult::program

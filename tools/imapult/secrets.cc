@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +13,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kSecretBytesMax = 64 * 1024;
 constexpr std::chrono::seconds kSecretCommandTimeout{60};
+constexpr char kControlC = 3;
 
 /// A file descriptor that is closed when it goes.
 class Descriptor {
@@ -193,8 +194,10 @@ Result<Secret> prompt_secret(const std::string& question) {
     termios before{};
     if (tcgetattr(terminal.get(), &before) != 0) return invalid("the terminal cannot be set up");
     termios silent = before;
-    silent.c_lflag &= static_cast<tcflag_t>(~(ECHO | ECHONL));
-    silent.c_lflag |= ICANON | ISIG;
+    // Ctrl-C ends the line instead of the program, so that the echo comes back in any case.
+    silent.c_lflag &= static_cast<tcflag_t>(~(ECHO | ECHONL | ISIG));
+    silent.c_lflag |= ICANON;
+    silent.c_cc[VEOL] = kControlC;
     const auto say = [&](std::string_view text) {
         (void)!write(terminal.get(), text.data(), text.size());
     };
@@ -209,6 +212,11 @@ Result<Secret> prompt_secret(const std::string& question) {
     say("\n");
     std::string text(line.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
     explicit_bzero(line.data(), line.size());
+    if (text.ends_with(kControlC)) {
+        Secret::wipe(text);
+        std::raise(SIGINT);
+        return invalid("no password was typed");
+    }
     auto secret = first_line(text);
     if (!secret) return invalid("no password was typed");
     return secret;

@@ -1,0 +1,453 @@
+#include "tools/imapult/settings.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "engine/base/text.h"
+#include "tools/imapult/accounts_file.h"
+#include "tools/imapult/endpoint_url.h"
+
+namespace imapult::program {
+namespace {
+
+constexpr std::size_t kFingerprintDigits = 64;  // SHA-256 in hex
+constexpr std::size_t kGlobBytesMax = 4096;
+
+/// What the command line says of one side, checked; rows of the accounts file are laid over it.
+struct SideDefaults {
+    Side side = Side::source;
+    std::optional<EndpointUrl> url;
+    std::string user;
+    EndpointSpec spec;  ///< all but host, port, tls, user and, for passwords asked later, secret
+};
+
+class Preparation {
+  public:
+    Preparation(Verb verb, const DataArguments& arguments, const Prompt& prompt)
+        : verb_(verb), arguments_(arguments), prompt_(prompt) {}
+
+    std::expected<Settings, std::vector<std::string>> run() {
+        simple_options();
+        names();
+        source_ = side(Side::source, arguments_.source);
+        destination_ = side(Side::destination, arguments_.destination);
+        if (arguments_.accounts_file.empty()) {
+            if (errors_.empty()) single_account();
+        } else {
+            accounts_of_file();
+        }
+        if (!errors_.empty()) return std::unexpected(std::move(errors_));
+        disambiguate_names();
+        return std::move(settings_);
+    }
+
+  private:
+    void error(std::string text) { errors_.push_back(std::move(text)); }
+
+    void simple_options() {
+        campaign::Options& options = settings_.options;
+        switch (verb_) {
+            case Verb::migrate:
+                options.command = campaign::Command::migrate;
+                break;
+            case Verb::check:
+                options.command = campaign::Command::check;
+                break;
+            case Verb::verify:
+                options.command = campaign::Command::verify;
+                break;
+            default:
+                options.command = campaign::Command::copy;
+                break;
+        }
+        options.depth = arguments_.depth;
+        options.dry_run = arguments_.dry_run;
+        options.special_use = !arguments_.no_special_use;
+        options.subscriptions = !arguments_.no_subscriptions;
+        options.retry_refused = arguments_.retry_refused;
+        options.compress = arguments_.compress;
+        options.connections = arguments_.connections;
+        options.accounts_at_once = arguments_.accounts_at_once;
+        if (!arguments_.bytes_per_second_max.empty()) {
+            const auto bytes = parse_byte_count(arguments_.bytes_per_second_max);
+            if (!bytes || *bytes == 0) {
+                error("--max-bytes-per-second: a number such as 500000, 500k or 10M is needed");
+            } else {
+                options.bytes_per_second_max = *bytes;
+            }
+        }
+        auto folder = state_folder(arguments_.state_dir);
+        if (folder) options.state_dir = std::move(*folder);
+        if (!folder) error(folder.error().text);
+    }
+
+    void names() {
+        const auto check_globs = [&](const std::vector<std::string>& globs, const char* option) {
+            for (const std::string& glob : globs) {
+                if (glob.empty() || glob.size() > kGlobBytesMax || !is_utf8(glob)) {
+                    error(fmt::format("{}: a pattern is empty, too long or not UTF-8", option));
+                }
+            }
+        };
+        check_globs(arguments_.include, "--include");
+        check_globs(arguments_.exclude, "--exclude");
+        settings_.options.include = arguments_.include;
+        settings_.options.exclude = arguments_.exclude;
+        std::set<std::string> seen;
+        for (const std::string& text : arguments_.map) {
+            const auto map = parse_map(text);
+            if (!map) {
+                error(map.error().text);
+            } else if (!seen.insert(map->source).second) {
+                error(fmt::format("--map: {} is mapped twice", printable(map->source)));
+            } else {
+                settings_.options.map.push_back(*map);
+            }
+        }
+    }
+
+    static Result<campaign::NameMap> parse_map(const std::string& text) {
+        const std::string help = fmt::format(
+            "--map: {}: SRC=DST is needed, with / between levels and none at the ends "
+            "(a = in a name is written \\=)",
+            printable(text));
+        campaign::NameMap map;
+        std::string* part = &map.source;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            if (text[i] == '\\' && i + 1 < text.size() &&
+                (text[i + 1] == '=' || text[i + 1] == '\\')) {
+                *part += text[++i];
+            } else if (text[i] == '=' && part == &map.source) {
+                part = &map.destination;
+            } else {
+                *part += text[i];
+            }
+        }
+        for (const std::string& name : {map.source, map.destination}) {
+            const bool control = std::ranges::any_of(
+                name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+            if (name.empty() || name.front() == '/' || name.back() == '/' || control ||
+                name.contains("//") || !is_utf8(name)) {
+                return invalid(help);
+            }
+        }
+        return map;
+    }
+
+    SideDefaults side(Side which, const SideArguments& arguments) {
+        SideDefaults defaults;
+        defaults.side = which;
+        const std::string option = fmt::format("--{}", name_of(which));
+        if (!arguments.url.empty()) {
+            auto url = parse_endpoint_url(arguments.url);
+            if (url) {
+                defaults.user = url->user;
+                defaults.url = std::move(*url);
+            } else {
+                error(fmt::format("{}: {}", option, url.error().text));
+            }
+        }
+        if (!arguments.user.empty()) {
+            if (!defaults.user.empty() && defaults.user != arguments.user) {
+                error(fmt::format(
+                    "{0}-user: the URL in {0} names another user; give one of the two", option));
+            }
+            defaults.user = arguments.user;
+        }
+        EndpointSpec& spec = defaults.spec;
+        spec.admin = arguments.admin;
+        spec.auth = arguments.auth;
+        spec.tls_insecure = arguments.insecure;
+        spec.allow_cleartext = arguments_.allow_cleartext;
+        tls(option, arguments, spec);
+        secret(option, arguments, spec);
+        return defaults;
+    }
+
+    void tls(const std::string& option, const SideArguments& arguments, EndpointSpec& spec) {
+        spec.ca_file = arguments.ca_file;
+        if (!spec.ca_file.empty() && access(spec.ca_file.c_str(), R_OK) != 0) {
+            error(fmt::format("{}-ca-file: {} cannot be read", option, printable(spec.ca_file)));
+        }
+        for (const char c : to_lower(arguments.fingerprint)) {
+            if (c != ':' && c != ' ') spec.fingerprint_sha256 += c;
+        }
+        const bool is_hex =
+            spec.fingerprint_sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+        if (!spec.fingerprint_sha256.empty() &&
+            (!is_hex || spec.fingerprint_sha256.size() != kFingerprintDigits)) {
+            error(
+                fmt::format("{}-tls-fingerprint: 64 hex digits are needed, colons allowed (openssl "
+                            "x509 -noout -fingerprint -sha256 prints them)",
+                            option));
+        }
+        if (spec.tls_insecure && !(spec.ca_file.empty() && spec.fingerprint_sha256.empty())) {
+            error(fmt::format("{0}-tls-insecure contradicts {0}-ca-file and {0}-tls-fingerprint",
+                              option));
+        }
+    }
+
+    void secret(const std::string& option, const SideArguments& arguments, EndpointSpec& spec) {
+        if (arguments.password.given() + arguments.token.given() > 1) {
+            error(
+                fmt::format("{0}: the secret comes from exactly one of {0}-password-file, "
+                            "{0}-password-env, {0}-password-command and the {0}-token-… options",
+                            option));
+            return;
+        }
+        const bool has_token = arguments.token.given() > 0;
+        if (has_token && spec.auth == AuthMechanism::automatic) spec.auth = AuthMechanism::xoauth2;
+        if (has_token != takes_token(spec.auth)) {
+            error(has_token
+                      ? fmt::format("{0}-auth: a token goes with xoauth2 or oauthbearer", option)
+                      : fmt::format("{0}-auth {1} needs a token: {0}-token-file, "
+                                    "{0}-token-env or {0}-token-command",
+                                    option, name_of(spec.auth)));
+            return;
+        }
+        const bool acts_for_others = spec.auth == AuthMechanism::automatic ||
+                                     spec.auth == AuthMechanism::plain ||
+                                     spec.auth == AuthMechanism::scram_sha_256;
+        if (!spec.admin.empty() && !acts_for_others) {
+            error(
+                fmt::format("{0}-admin works with {0}-auth plain or scram-sha-256 only: {1} cannot "
+                            "act as another user",
+                            option, name_of(spec.auth)));
+            return;
+        }
+        if (!has_token && arguments.password.given() == 0) return;
+        auto source = has_token ? token_source(arguments.token, settings_.warnings)
+                                : password_source(arguments.password, settings_.warnings);
+        if (source) spec.secret = std::move(*source);
+        if (!source) error(fmt::format("{}: {}", option, source.error().text));
+    }
+
+    void single_account() {
+        if (!source_.url || !destination_.url) {
+            error(verb_ == Verb::copy
+                      ? "--source URL and --destination URL are needed"
+                      : "--source URL and --destination URL, or --accounts FILE, are "
+                        "needed");
+            return;
+        }
+        if (source_.user.empty()) {
+            error(
+                "--source: the user is missing: write it before an @ in the URL (@ in it as %40) "
+                "or give --source-user");
+            return;
+        }
+        AccountRow row;
+        row.source_user = source_.user;
+        row.destination_user = destination_.user.empty() ? source_.user : destination_.user;
+        add_account(std::move(row), "");
+    }
+
+    void accounts_of_file() {
+        auto file = read_accounts_file(arguments_.accounts_file);
+        if (!file) {
+            for (std::string& text : file.error()) error(std::move(text));
+            return;
+        }
+        for (std::string& text : file->warnings) settings_.warnings.push_back(std::move(text));
+        if (!source_.user.empty() || !destination_.user.empty()) {
+            error(
+                "with --accounts the users stand in the file, not in a URL; an administrator's "
+                "name goes with --source-admin or --destination-admin");
+        }
+        if (!errors_.empty()) return;
+        const std::string name = printable(arguments_.accounts_file);
+        for (AccountRow& row : file->rows) {
+            const std::string place = fmt::format("{}:{}: ", name, row.line);
+            add_account(std::move(row), place);
+            if (errors_.size() > 100) break;
+        }
+    }
+
+    void add_account(AccountRow row, const std::string& place) {
+        campaign::AccountSpec account;
+        const std::size_t errors_before = errors_.size();
+        account.source = endpoint(source_, row.source, row.source_user, row.source_password, place);
+        account.destination = endpoint(destination_, row.destination, row.destination_user,
+                                       row.destination_password, place);
+        if (errors_.size() != errors_before) return;
+        const EndpointSpec& a = account.source;
+        const EndpointSpec& b = account.destination;
+        if (a.host == b.host && a.port == b.port && equal_ignoring_case(a.user, b.user)) {
+            error(place + "source and destination are the same account; change one of them");
+            return;
+        }
+        account.name = row.source_user;
+        settings_.options.accounts.push_back(std::move(account));
+    }
+
+    EndpointSpec endpoint(SideDefaults& defaults, const std::optional<EndpointUrl>& row,
+                          const std::string& user, const std::optional<Secret>& password,
+                          const std::string& place) {
+        EndpointSpec spec = defaults.spec;
+        spec.user = user;
+        const std::string_view side = name_of(defaults.side);
+        if (!row && !defaults.url) {
+            error(fmt::format("{0}the {1} server is not given; add --{1} URL{2}", place, side,
+                              place.empty() ? "" : fmt::format(" or a column {}_url", side)));
+            return spec;
+        }
+        // The row's host with the port and TLS mode of the command line, where it names none.
+        EndpointUrl url = row ? *row : *defaults.url;
+        if (!url.tls) {
+            url.tls = defaults.url ? defaults.url->tls : TlsMode::implicit;
+            if (!url.port && defaults.url) url.port = defaults.url->port;
+        }
+        spec.host = url.host;
+        spec.tls = *url.tls;
+        spec.port = url.port.value_or(spec.tls == TlsMode::implicit ? 993 : 143);
+        if (spec.tls == TlsMode::off && !is_loopback_host(spec.host) && !spec.allow_cleartext) {
+            error(fmt::format(
+                "{}clear text to the {} {} is refused: passwords and mail could be read "
+                "on the way; use imaps:// or imap:// with STARTTLS, or give "
+                "--allow-cleartext",
+                place, side, spec.host));
+        }
+        set_secret(spec, defaults, password, place);
+        return spec;
+    }
+
+    void set_secret(EndpointSpec& spec, SideDefaults& defaults,
+                    const std::optional<Secret>& password, const std::string& place) {
+        const std::string_view side = name_of(defaults.side);
+        if (password && takes_token(spec.auth)) {
+            error(
+                fmt::format("{}a password for the {} does not go with its --{}-token-… option; "
+                            "leave one of them out",
+                            place, side, side));
+            return;
+        }
+        if (password) {
+            // A password of its own: the account logs in as itself.
+            spec.admin.clear();
+            spec.secret = fixed_secret(*password, place + "the accounts file");
+            return;
+        }
+        if (spec.secret.present()) return;
+        const bool shared = !spec.admin.empty();
+        if (!shared && !place.empty()) {
+            error(
+                fmt::format("{0}there is no {1} password; add the column {1}_password, or give "
+                            "--{1}-admin with --{1}-password-file",
+                            place, side));
+            return;
+        }
+        ask(spec, defaults, shared);
+    }
+
+    void ask(EndpointSpec& spec, SideDefaults& defaults, bool shared) {
+        const std::string_view side = name_of(defaults.side);
+        if (!prompt_) {
+            error(
+                fmt::format("there is no {0} password and no terminal to ask on; give one of "
+                            "--{0}-password-file, --{0}-password-env and --{0}-password-command",
+                            side));
+            return;
+        }
+        if (!errors_.empty()) return;
+        auto secret =
+            prompt_(fmt::format("Password of {} at the {} {}",
+                                printable(shared ? spec.admin : spec.user), side, spec.host));
+        if (!secret) {
+            error(fmt::format("--{}: {}", side, secret.error().text));
+            return;
+        }
+        spec.secret = fixed_secret(std::move(*secret), "the terminal");
+        if (shared) defaults.spec.secret = spec.secret;
+    }
+
+    /// Reports name accounts by the source user; where two servers have one each, with the host.
+    void disambiguate_names() {
+        std::set<std::string> seen;
+        std::set<std::string> ambiguous;
+        for (const auto& account : settings_.options.accounts) {
+            if (!seen.insert(account.name).second) ambiguous.insert(account.name);
+        }
+        for (auto& account : settings_.options.accounts) {
+            if (ambiguous.contains(account.name)) account.name = account.source.account();
+        }
+    }
+
+    Verb verb_;
+    const DataArguments& arguments_;
+    const Prompt& prompt_;
+    Settings settings_;
+    SideDefaults source_;
+    SideDefaults destination_;
+    std::vector<std::string> errors_;
+};
+
+}  // namespace
+
+std::expected<Settings, std::vector<std::string>> prepare(Verb verb, const DataArguments& arguments,
+                                                          const Prompt& prompt) {
+    return Preparation(verb, arguments, prompt).run();
+}
+
+Result<std::string> state_folder(const std::string& given) {
+    std::filesystem::path folder = given;
+    if (given.empty()) {
+        const char* state_home = std::getenv("XDG_STATE_HOME");
+        const char* home = std::getenv("HOME");
+        if (state_home != nullptr && *state_home == '/') {
+            folder = std::filesystem::path(state_home) / "imapult";
+        } else if (home != nullptr && *home == '/') {
+            folder = std::filesystem::path(home) / ".local/state/imapult";
+        } else {
+            return invalid("neither XDG_STATE_HOME nor HOME is set; give --state DIR");
+        }
+    }
+    std::error_code failed;
+    const auto absolute = std::filesystem::absolute(folder, failed);
+    if (failed) return invalid("--state: the folder's name cannot be used");
+    return absolute.lexically_normal().string();
+}
+
+Result<std::uint64_t> parse_byte_count(std::string_view text) {
+    std::uint64_t unit = 1;
+    if (!text.empty()) {
+        switch (text.back()) {
+            case 'k':
+            case 'K':
+                unit = 1ULL << 10;
+                break;
+            case 'm':
+            case 'M':
+                unit = 1ULL << 20;
+                break;
+            case 'g':
+            case 'G':
+                unit = 1ULL << 30;
+                break;
+            default:
+                break;
+        }
+    }
+    if (unit > 1) text.remove_suffix(1);
+    const std::size_t point = std::min(text.find('.'), text.size());
+    const auto whole = parse_number(text.substr(0, point));
+    std::uint64_t fraction = 0;
+    std::uint64_t scale = 1;
+    if (point < text.size()) {
+        const std::string_view digits = text.substr(point + 1);
+        const auto parsed = digits.size() <= 6 ? parse_number(digits) : std::nullopt;
+        if (!parsed) return invalid("not a number of bytes");
+        fraction = *parsed;
+        for (std::size_t i = 0; i < digits.size(); ++i) scale *= 10;
+    }
+    if (!whole || *whole > UINT64_MAX / unit) return invalid("not a number of bytes");
+    return *whole * unit + fraction * unit / scale;
+}
+
+}  // namespace imapult::program

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "engine/base/text.h"
+#include "tools/imapult/display.h"
+#include "tools/imapult/exit_code.h"
+#include "tools/imapult/reports.h"
+
+namespace imapult::program {
+namespace {
+
+constexpr std::size_t kLinesPerListMax = 20;
+
+/// "… and 17 more" once a list has grown too long for a terminal.
+class List {
+  public:
+    List(std::string& out, std::string_view title) : out_(out), title_(title) {}
+    ~List() {
+        if (count_ <= kLinesPerListMax) return;
+        out_ += fmt::format("  … and {} more; --report FILE.html or --json lists all\n",
+                            with_thousands(count_ - kLinesPerListMax));
+    }
+    List(const List&) = delete;
+    List& operator=(const List&) = delete;
+    void add(const std::string& text) {
+        if (count_++ == 0) out_ += fmt::format("\n{}\n", title_);
+        if (count_ <= kLinesPerListMax) out_ += "  " + text + "\n";
+    }
+
+  private:
+    std::string& out_;
+    std::string_view title_;
+    std::size_t count_ = 0;
+};
+
+std::string counts_line(const Outcome& outcome, const Totals& totals) {
+    const campaign::MessageCounts& m = totals.messages;
+    std::string line = fmt::format(
+        "{} messages at the source = {} already there + {} {} + {} adopted + {} refused + {} "
+        "skipped\n",
+        with_thousands(m.source), with_thousands(m.already_there), with_thousands(m.copied),
+        outcome.dry_run ? "to copy" : "copied", with_thousands(m.adopted),
+        with_thousands(m.refused), with_thousands(m.skipped));
+    if (m.flags_updated > 0) {
+        line += fmt::format("{} flag changes carried over\n", with_thousands(m.flags_updated));
+    }
+    if (m.not_reached > 0) {
+        line += fmt::format("{} messages not reached; the same command goes on with them\n",
+                            with_thousands(m.not_reached));
+    }
+    return line;
+}
+
+std::string headline(const Outcome& outcome, const Totals& totals) {
+    std::string line =
+        fmt::format("{}{}: {}", name_of(outcome.command), outcome.dry_run ? " (dry run)" : "",
+                    name_of(result_of(outcome.summary)));
+    if (totals.accounts > 1) {
+        line += fmt::format("; {} accounts: {} complete, {} partial, {} failed", totals.accounts,
+                            totals.complete, totals.partial, totals.failed);
+    }
+    line += fmt::format("; {} mailboxes, {}, {}\n", with_thousands(totals.mailboxes.total),
+                        human_bytes(totals.bytes.copied), human_duration(outcome.seconds));
+    return line;
+}
+
+void add_lists(std::string& out, const Outcome& outcome) {
+    const auto& accounts = outcome.summary.accounts;
+    {
+        List failures(out, "Failed:");
+        if (outcome.summary.failure) failures.add(failure_text(*outcome.summary.failure));
+        for (const auto& account : accounts) {
+            if (!account.failure) continue;
+            failures.add(
+                fmt::format("{}: {}", printable(account.account), failure_text(*account.failure)));
+        }
+    }
+    {
+        List refusals(out, "Refused by the destination:");
+        for (const auto& account : accounts) {
+            for (const auto& r : account.refusals) {
+                refusals.add(fmt::format("{} {} UID {} {} {}: {}", printable(r.account),
+                                         printable(r.mailbox), r.uid, printable(r.message_id),
+                                         human_bytes(r.size), printable(r.reason, 1024)));
+            }
+        }
+    }
+    {
+        List differences(out, "Different:");
+        for (const auto& account : accounts) {
+            for (const auto& d : account.differences) {
+                differences.add(fmt::format("{} {} {} UID {} {}: {}", name_of(d.kind),
+                                            printable(d.account), printable(d.mailbox),
+                                            d.source_uid != 0 ? d.source_uid : d.destination_uid,
+                                            printable(d.message_id), printable(d.text, 1024)));
+            }
+        }
+    }
+    List notices(out, "Noticed:");
+    for (const auto& account : accounts) {
+        for (const auto& n : account.notices) {
+            notices.add(fmt::format("{} {}: {}", printable(n.account), printable(n.mailbox),
+                                    printable(n.text, 1024)));
+        }
+    }
+}
+
+}  // namespace
+
+std::string summary_text(const Outcome& outcome) {
+    const Totals totals = totals_of(outcome.summary);
+    std::string out = headline(outcome, totals);
+    if (outcome.command == campaign::Command::verify) {
+        const campaign::VerifyCounts& v = totals.verify;
+        out += fmt::format(
+            "{} equal, {} missing at the destination, {} different, {} at the destination only\n",
+            with_thousands(v.equal), with_thousands(v.missing), with_thousands(v.different),
+            with_thousands(v.extra));
+    } else {
+        out += counts_line(outcome, totals);
+    }
+    for (const std::string& text : outcome.insecure) out += fmt::format("INSECURE: {}\n", text);
+    add_lists(out, outcome);
+    return out;
+}
+
+}  // namespace imapult::program

@@ -75,10 +75,9 @@ void each_header_line(std::string_view header,
     bool first = true;
     while (!header.empty()) {
         const std::size_t end = std::min(header.find('\n'), header.size() - 1) + 1;
-        text.clear();
-        for (const char c : header.substr(0, end)) {
-            if (c != '\r' && c != '\n') text.push_back(even_out(c));
-        }
+        text.assign(header.substr(0, end));
+        std::erase_if(text, [](char c) { return c == '\r' || c == '\n'; });
+        std::ranges::replace(text, '\0', even_out('\0'));
         if (text.empty()) return;
         header.remove_prefix(end);
         // A fold behind it makes the line the message's own.

@@ -60,7 +60,9 @@ bool is_tool_line(std::string_view line, bool first) {
         }
         case 'M': {
             std::string_view id = line;
-            return take(id, "Message-Id: <") && take_digits(id) && id == "@imapsync>";
+            if (!take(id, "Message-Id: ")) return false;
+            const bool bracketed = take(id, "<");
+            return take_digits(id) && id == (bracketed ? "@imapsync>" : "@imapsync");
         }
         case 'F':
             return first && line.starts_with("From ");

@@ -22,8 +22,9 @@ inline char even_out(char c) {
 ///   X-TUID: 12 characters of base64                     (isync, mbsync)
 ///   X-OfflineIMAP: digits-digits[-version]              (offlineimap; before 6.2 with a suffix of
 ///                                                        the name: -checksum-hex-hex)
-///   Message-Id: <digits@imapsync>                       (imapsync --addheader)
-///   From …                                              (mbox's separator, on the first line only)
+///   Message-Id: <digits@imapsync>                       (imapsync --addheader; <> in some versions
+///   only) From …                                              (mbox's separator, on the first line
+///   only)
 bool is_tool_line(std::string_view line, bool first);
 
 /// One line of a header.

@@ -121,6 +121,7 @@ const std::string kToolLines[] = {
     "X-OfflineIMAP: 1148566864-0688365502996",  // offlineimap
     "X-OfflineIMAP-901701146-4c6f63-494e424f58: 1086726519-0790956581151",
     "X-OfflineIMAP-x422171562-67-69: 1148566864-0688365502996-v4.0.11",
+    "Message-Id: 4711@imapsync",
     "Message-Id: <4711@imapsync>",  // imapsync --addheader
 };
 
@@ -141,6 +142,20 @@ TEST(ToolLines, AreLeftOutWhereverTheyStand) {
             EXPECT_EQ(identity.loose, plain.loose) << message;
             EXPECT_EQ(identity.added_bytes, line.size() + 2) << message;
         }
+    }
+}
+
+/// Pairs seen: what lay in a maildir and what isync 1.4.4 made of it.
+TEST(ToolLines, CopiesOfMbsyncAreTheirOriginals) {
+    for (const auto& [original, copy] :
+         {std::pair<std::string, std::string>{"Subject: no id\n\nb\n",
+                                              "Subject: no id\nX-TUID: KXCElfyPmMEE\n\nb\n"},
+          {"no header at all\n\nb\n", "no header at all\nX-TUID: e/Mwj/1K1Lj+\n\nb\n"},
+          {"X-TUID: aaaaaaaaaaaa\nSubject: had one\n\nb\n",
+           "X-TUID: uKFLvsMWQd20\nSubject: had one\n\nb\n"},
+          {"\nbody only\n", "X-TUID: YEBZBZETb2UG\n\nbody only\n"}}) {
+        EXPECT_EQ(normal(copy), normal(original)) << original;
+        EXPECT_EQ(identify_header(copy).strict, identify_header(original).strict) << original;
     }
 }
 

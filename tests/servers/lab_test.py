@@ -95,13 +95,15 @@ class DovecotServer(Case):
     def test_the_administrator_opens_any_account(self):
         import base64
         server = self.server(Dovecot)
-        with server.connect("first") as connection:
-            token = base64.b64encode(f"second\0{server.master}\0{server.master_password}".encode()).decode()
-            connection.command("CREATE Mine")
+        corpus.fill(server, corpus.small(3, 1), "first")
+        corpus.fill(server, corpus.small(5, 1), "second")
+        token = base64.b64encode(f"second\0{server.master}\0{server.master_password}".encode()).decode()
         from lab.imap import Connection
         with Connection(server.host, server.port) as connection:
             connection.command("AUTHENTICATE PLAIN " + token)
-            self.assertNotIn("Mine", [name for name, _, _ in connection.mailboxes()])
+            self.assertEqual(len(connection.read("INBOX")), 5)
+            connection.append("INBOX", [(b"Subject: x\r\n\r\nx\r\n", ["\\Seen"], None)])
+            connection.create("Made by the administrator")
 
     def test_nothing_runs_after_stop(self):
         server = self.server(Dovecot)

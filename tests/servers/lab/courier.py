@@ -38,7 +38,8 @@ perl {root}/usr/sbin/makeuserdb
 echo $! >{folder}/authdaemond.pid
 set -a; . /etc/courier/imapd; set +a
 export IMAP_CAPABILITY="{capability}" IMAP_CAPABILITY_TLS="{capability}" IMAP_TLS_REQUIRED=0 IMAP_STARTTLS=NO
-export IMAP_EMPTYTRASH= IMAP_CHECK_ALL_FOLDERS=0 IMAP_ULIMITD=524288 IMAP_ENHANCEDIDLE=0
+# Locks would be watched through a daemon that is not there, at a second each.
+export IMAP_USELOCKS=0 IMAP_EMPTYTRASH= IMAP_CHECK_ALL_FOLDERS=0 IMAP_ULIMITD=524288 IMAP_ENHANCEDIDLE=0
 exec couriertcpd -address=127.0.0.1 -maxprocs=500 -maxperip=500 -nodnslookup -noidentlookup \\
   {port} /usr/lib/courier/courier/imaplogin {root}/usr/bin/imapd Maildir
 """
@@ -56,7 +57,8 @@ class Courier(Server):
         if os.geteuid() != 0:
             raise Unavailable("Courier's compiled-in paths need a mount namespace, hence root")
         self.users = users
-        self.root = unpacked("courier", "courier-imap", "courier-base", "courier-authlib", "courier-authlib-userdb")
+        self.root = unpacked("courier", "courier-imap", "courier-base", "courier-authlib", "courier-authlib-userdb",
+                             "libgamin0")  # the other choice, libfam0, waits a second for a daemon at every change
 
     def launch(self):
         folder, owner = self.folder, unprivileged_user()

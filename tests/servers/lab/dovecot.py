@@ -82,6 +82,7 @@ protocol imap {{
 }}
 plugin {{
   acl = vfile
+  acl_user = %u
   {quota}
 }}
 """

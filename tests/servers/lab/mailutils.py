@@ -44,6 +44,13 @@ class Mailutils(Server):
         self.users = users
         self.root = unpacked("mailutils", "mailutils-imap4d", "mailutils-common", "libmailutils9")
 
+    def start(self):
+        super().start()
+        for user in self.users:  # an inbox comes into being at its first SELECT; an APPEND fails before that
+            with self.connect(f"{user}@localhost") as connection:
+                connection.command("SELECT INBOX")
+        return self
+
     def launch(self):
         folder, owner = self.folder, unprivileged_user()
         for sub in ("domain", "spool", "home"):
@@ -53,8 +60,6 @@ class Mailutils(Server):
         with open(folder / "domain" / "localhost", "w", encoding="ascii") as table:
             for user in self.users:
                 (folder / "home" / user / "Mail").mkdir(parents=True, exist_ok=True)
-                for part in ("cur", "new", "tmp"):  # it does not make the inbox by itself at an APPEND
-                    (folder / "spool" / user / part).mkdir(parents=True, exist_ok=True)
                 table.write(f"{user}:{crypt}:{owner.pw_uid}:{owner.pw_gid}::{folder}/home/{user}:/bin/false\n")
         if os.geteuid() == 0:
             for top in (folder / "spool", folder / "home"):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+import shutil
 import ssl
 import subprocess
 import sys
+import time
 import unittest
 
 from lab import corpus
@@ -122,6 +124,21 @@ class DovecotServer(Case):
                               capture_output=True, check=False, timeout=60)
         self.assertIn(b"RuntimeError: dies", done.stderr)
         self.assertFalse(alive(int(done.stdout)))
+
+    def test_a_killed_test_program_leaves_no_server_behind(self):
+        script = ("import sys, time; sys.path.insert(0, sys.argv[1])\n"
+                  "from lab.dovecot import Dovecot\n"
+                  "server = Dovecot().start()\nprint(server.pids[0], server.folder, flush=True)\ntime.sleep(60)\n")
+        process = subprocess.Popen([sys.executable, "-B", "-c", script, os.path.dirname(os.path.abspath(__file__))],
+                                   stdout=subprocess.PIPE, text=True)
+        pid, folder = process.stdout.readline().split()
+        process.kill()
+        process.communicate()
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        deadline = time.monotonic() + 10
+        while alive(int(pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertFalse(alive(int(pid)))
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can try what an ordinary user sees")
     def test_an_ordinary_user_can_run_it(self):

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from .compare import explain
-from .process import KEEP, WORK, Unavailable
+from .process import KEEP, WORK, Unavailable, end_on_term
 
 SKIPPED = 77  # what ctest is told to read as "skipped"
 RUN_SECONDS = 240
@@ -133,6 +133,7 @@ class ImapultCase(Case):
 def main():
     """Runs the tests of the calling program. Skipping is said aloud; if everything was skipped, the
     exit code tells ctest so."""
+    end_on_term()
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
     program = unittest.main(module="__main__", testRunner=runner, exit=False, verbosity=2)
     result = program.result

@@ -1,6 +1,7 @@
 """Processes, ports and folders of a private server."""
 
 import atexit
+import ctypes
 import os
 import pathlib
 import pwd
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -74,6 +76,20 @@ def stop_pid(pid):
             time.sleep(0.02)
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent():
+    """In the child: TERM when its parent dies, so that even a killed test leaves no server behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_on_term():
+    """Lets SIGTERM unwind the program like sys.exit, so that servers are stopped and folders removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 class Server:
     """One server in a folder of its own. A subclass writes its configuration and starts it in
     `launch()`, which may be tried again with fresh ports. Use as a context manager; whatever happens,
@@ -129,7 +145,8 @@ class Server:
     def spawn(self, command, **options):
         """Starts a process that stays in the foreground; it is stopped by its pid."""
         with open(self.folder / "log", "ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     preexec_fn=_end_with_parent, **options)
         self.pids.append(child.pid)
         return child.pid
 

@@ -152,6 +152,15 @@ TEST_F(Auth, StartTlsForgetsWhatCameTooEarly) {
     EXPECT_THAT(c("4 STARTTLS"), StartsWith("4 BAD"));
 }
 
+TEST_F(Auth, WhatTheTransportCannotDoIsNotOffered) {
+    serve();
+    Client c(store(), {});
+    EXPECT_THAT(c.greeting(), Not(HasSubstr("STARTTLS")));
+    EXPECT_THAT(c("1 STARTTLS"), StartsWith("1 BAD"));
+    EXPECT_THAT(c.login(), Not(HasSubstr("COMPRESS")));
+    EXPECT_THAT(c("2 COMPRESS DEFLATE"), StartsWith("2 BAD"));
+}
+
 TEST_F(Auth, CompressHandsOverAndGivesEarlyInputBack) {
     serve();
     Client c = client();

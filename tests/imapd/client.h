@@ -18,7 +18,9 @@ inline constexpr std::string_view kPassword = "correct horse";
 
 class Client {
   public:
-    explicit Client(Store& store) : connection_(store), greeting_(connection_.take_output()) {}
+    explicit Client(Store& store,
+                    Transport transport = {.can_start_tls = true, .can_deflate = true})
+        : connection_(store, transport), greeting_(connection_.take_output()) {}
 
     /// Sends octets as they are and returns everything the server has to say.
     std::string raw(std::string_view bytes) {

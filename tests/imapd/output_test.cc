@@ -32,6 +32,18 @@ TEST_F(Large, OutputComesInPiecesOfTheSizeAskedFor) {
                        ")\r\n2 OK Fetch completed.\r\n3 OK NOOP completed.\r\n");
 }
 
+TEST_F(Large, CommandsBehindALargeAnswerAreNotForgottenWhenItIsReadExactly) {
+    serve();
+    deliver("INBOX", kMail);
+    Client c = client();
+    c("1 EXAMINE INBOX");
+    const std::size_t size = c("2 UID FETCH 1 BODY.PEEK[]").size();
+    c.connection().feed("3 UID FETCH 1 BODY.PEEK[]\r\n4 NOOP\r\n");
+    EXPECT_EQ(c.connection().take_output(size).size(), size);
+    EXPECT_TRUE(c.connection().has_output());
+    EXPECT_THAT(c.connection().take_output(), StartsWith("4 OK"));
+}
+
 TEST_F(Large, AFetchOfManyMessagesIsMadeWhileItIsRead) {
     serve();
     const auto body = std::make_shared<const std::string>(kMail);

@@ -4,8 +4,8 @@
 
 namespace imapult::imapd {
 
-Connection::Connection(Store& store, bool over_tls)
-    : session_(std::make_unique<Session>(store, over_tls)) {}
+Connection::Connection(Store& store, Transport transport)
+    : session_(std::make_unique<Session>(store, transport)) {}
 Connection::~Connection() = default;
 Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;

@@ -20,10 +20,18 @@ enum class Handover : std::uint8_t {
     deflate,  ///< once the output is drained: raw DEFLATE both ways (RFC 4978)
 };
 
+/// What the transport is and can do. STARTTLS and COMPRESS=DEFLATE are offered only where the
+/// behaviour has them and the transport can.
+struct Transport {
+    bool encrypted = false;  ///< from the start
+    bool can_start_tls = false;
+    bool can_deflate = false;
+};
+
 class Connection {
   public:
-    /// `store` must outlive the connection. `over_tls`: the transport is encrypted from the start.
-    explicit Connection(Store& store, bool over_tls = false);
+    /// `store` must outlive the connection.
+    explicit Connection(Store& store, Transport transport = {});
     ~Connection();
     Connection(Connection&&) noexcept;
     Connection& operator=(Connection&&) noexcept;

@@ -18,6 +18,7 @@ constexpr std::array<int, 4> kZoneMinutes{0, 60, -300, 330};
 constexpr std::size_t kRecentMax = 64;
 constexpr std::size_t kLineBytes = 76;
 constexpr std::size_t kBlockLines = 1024;
+constexpr std::size_t kTextBlockBytes = 64 * 1024;
 constexpr double kNormal99 = 2.3263;  // the 99th percentile of the standard normal distribution
 
 template <class Array>
@@ -57,9 +58,18 @@ MessageGenerator::MessageGenerator(std::uint64_t seed, MessageShape shape)
     constexpr std::string_view kAlphabet =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (std::size_t i = 0; i < kBlockLines; ++i) {
-        for (std::size_t j = 0; j < kLineBytes; ++j) alphabet_block_ += pick(random_, kAlphabet);
-        alphabet_block_ += "\r\n";
+        for (std::size_t j = 0; j < kLineBytes; ++j) base64_block_ += pick(random_, kAlphabet);
+        base64_block_ += "\r\n";
     }
+    std::size_t line = 0;
+    while (text_block_.size() < kTextBlockBytes) {
+        const std::string_view word = pick(random_, kWords);
+        text_block_ += word;
+        line += word.size() + 1;
+        text_block_ += line > 66 ? "\r\n" : " ";
+        if (line > 66) line = 0;
+    }
+    text_block_ += "\r\n";
 }
 
 std::uint64_t MessageGenerator::size() {
@@ -141,21 +151,16 @@ std::string MessageGenerator::header(std::int64_t date) {
     return out + "MIME-Version: 1.0\r\n";
 }
 
+/// Whole lines from a random place, and the rest of the last one cut off.
 void MessageGenerator::add_text(std::string& out, std::size_t target) {
-    const std::size_t end = out.size() + target;
-    std::size_t line = 0;
-    while (out.size() < end) {
-        const std::string_view word = pick(random_, kWords);
-        out += word;
-        line += word.size() + 1;
-        if (line > 66) {
-            out += "\r\n";
-            line = 0;
-        } else {
-            out += ' ';
-        }
+    while (target > 0) {
+        const std::size_t from = text_block_.find('\n', random_.below(text_block_.size() / 2)) + 1;
+        const std::size_t n = std::min(target, text_block_.size() - from);
+        out.append(text_block_, from, n);
+        target -= n;
     }
-    out += "\r\n";
+    if (out.ends_with('\r')) out.pop_back();
+    if (!out.ends_with("\r\n")) out += "\r\n";
 }
 
 void MessageGenerator::add_base64(std::string& out, std::size_t target) {
@@ -163,7 +168,7 @@ void MessageGenerator::add_base64(std::string& out, std::size_t target) {
     while (left > 0) {
         const auto first = static_cast<std::size_t>(random_.below(kBlockLines));
         const std::size_t lines = std::min(left, kBlockLines - first);
-        out.append(alphabet_block_, first * (kLineBytes + 2), lines * (kLineBytes + 2));
+        out.append(base64_block_, first * (kLineBytes + 2), lines * (kLineBytes + 2));
         left -= lines;
     }
 }

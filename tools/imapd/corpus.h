@@ -59,7 +59,8 @@ class MessageGenerator {
     MessageShape shape_;
     double sigma_;
     std::uint64_t made_ = 0;
-    std::string alphabet_block_;  ///< base64 lines to copy from
+    std::string base64_block_;  ///< lines to copy from
+    std::string text_block_;
     std::vector<Recent> recent_;
 };
 

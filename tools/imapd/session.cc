@@ -57,8 +57,8 @@ bool is_throttle_aware(std::string_view name) {
 
 }  // namespace
 
-Session::Session(Store& store, bool over_tls)
-    : store_(store), b_(store.behaviour()), tls_(over_tls), script_seen_(b_->script.size()) {
+Session::Session(Store& store, Transport transport)
+    : store_(store), b_(store.behaviour()), transport_(transport), script_seen_(b_->script.size()) {
     greet();
 }
 
@@ -85,19 +85,21 @@ std::string Session::capability_line() const {
     const bool before = state_ == State::not_authenticated;
     std::string out = "CAPABILITY IMAP4rev1";
     for (const std::string& name : before ? b_->capabilities_before_auth : b_->capabilities) {
-        if (name == "IMAP4rev1" || (name == "STARTTLS" && tls_)) continue;
+        if (name == "IMAP4rev1" || !offers_now(name)) continue;
         if (name == "LITERAL+" && b_->literal_plus_spaced) {
             out += " LITERAL +";
             continue;
         }
         out += ' ' + name;
     }
-    if (before && b_->login_disabled_without_tls && !tls_) out += " LOGINDISABLED";
+    if (before && b_->login_disabled_without_tls && !transport_.encrypted) out += " LOGINDISABLED";
     return out;
 }
 
 /// True if the extension is in what CAPABILITY says at this moment.
 bool Session::offers_now(std::string_view name) const {
+    if (name == "STARTTLS" && (transport_.encrypted || !transport_.can_start_tls)) return false;
+    if (name == "COMPRESS=DEFLATE" && !transport_.can_deflate) return false;
     const bool before = state_ == State::not_authenticated;
     return (before ? b_->capabilities_before_auth : b_->capabilities).contains(std::string(name));
 }
@@ -389,10 +391,11 @@ std::size_t Session::read_output(std::string& out, std::size_t bytes_max) {
             if (!job_()) job_ = nullptr;
             continue;
         }
-        const bool had_input = input_at_ < input_.size();
-        if (had_input) process();
+        if (input_at_ < input_.size()) process();
         if (out_.empty() && job_ == nullptr) break;
     }
+    // Commands that waited for room: has_output() must tell of their answers.
+    if (out_.empty() && job_ == nullptr && input_at_ < input_.size()) process();
     return taken;
 }
 
@@ -422,7 +425,7 @@ std::string Session::handover_done() {
     input_.clear();
     input_at_ = scanned_ = 0;
     if (was != Handover::tls) return early;
-    tls_ = true;
+    transport_.encrypted = true;
     return {};
 }
 

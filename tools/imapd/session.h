@@ -59,7 +59,7 @@ struct FetchItem {
 
 class Session {
   public:
-    Session(Store& store, bool over_tls);
+    Session(Store& store, Transport transport);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -248,7 +248,7 @@ class Session {
 
     Store& store_;
     std::shared_ptr<const Behaviour> b_;
-    bool tls_;
+    Transport transport_;
     Output out_;
     std::function<bool()> job_;  ///< makes more output; false when it is through
 

@@ -215,12 +215,13 @@ Answer Session::append_finish() {
     if (auto refusal = append_check(*box)) return append_refused(*refusal);
     std::vector<std::uint32_t> uids;
     for (PendingMessage& message : append_.messages) {
-        const auto old = std::ranges::find_if(box->messages, [&](const Message& m) {
-            return b_->merges_identical && *m.body == message.body;
-        });
-        if (old != box->messages.end()) {
-            uids.push_back(old->uid);
-            continue;
+        if (b_->merges_identical) {
+            const auto old = std::ranges::find_if(
+                box->messages, [&](const Message& m) { return *m.body == message.body; });
+            if (old != box->messages.end()) {
+                uids.push_back(old->uid);
+                continue;
+            }
         }
         message.parts.body = std::make_shared<const std::string>(std::move(message.body));
         uids.push_back(data->add(*box, std::move(message.parts), store_.unix_seconds(), *b_));

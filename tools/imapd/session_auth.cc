@@ -85,7 +85,6 @@ Answer Session::cmd_enable(Args& args) {
 
 Answer Session::cmd_starttls(Args& args) {
     if (!args.at_end()) return bad("STARTTLS takes no arguments");
-    if (tls_) return bad("TLS is on already");
     handover_ = Handover::tls;
     return ok("Begin TLS negotiation now.");
 }
@@ -117,7 +116,7 @@ void Session::leave_account() {
 // --- passwords
 
 Answer Session::cmd_login(Args& args) {
-    if (b_->login_disabled_without_tls && !tls_) {
+    if (b_->login_disabled_without_tls && !transport_.encrypted) {
         return no("[PRIVACYREQUIRED] Plaintext authentication disallowed without TLS.");
     }
     std::optional<std::string> user;
@@ -197,7 +196,7 @@ Answer Session::cmd_authenticate(Args& args) {
     if (!b_->capabilities_before_auth.contains("AUTH=" + *mechanism)) {
         return no("[CANNOT] Unsupported authentication mechanism.");
     }
-    if (b_->login_disabled_without_tls && !tls_ && *mechanism != "SCRAM-SHA-256") {
+    if (b_->login_disabled_without_tls && !transport_.encrypted && *mechanism != "SCRAM-SHA-256") {
         return no("[PRIVACYREQUIRED] Plaintext authentication disallowed without TLS.");
     }
     mechanism_ = *mechanism;

@@ -21,6 +21,16 @@ void set_option(int socket, int level, int name, int value) {
     setsockopt(socket, level, name, &value, sizeof value);
 }
 
+/// Closing a socket that holds unread octets sends a RST instead of a FIN, and what we wrote last
+/// would be lost on its way (session tickets behind a TLS handshake are such octets).
+void discard_unread(int socket) {
+    constexpr int kRoundsMax = 64;
+    for (int round = 0; round < kRoundsMax; ++round) {
+        // MSG_TRUNC: dropped without being copied (tcp(7)).
+        if (::recv(socket, nullptr, limits::kMiB, MSG_DONTWAIT | MSG_TRUNC) <= 0) return;
+    }
+}
+
 }  // namespace
 
 TcpStream::TcpStream(runtime::Ring& ring, int socket, Peer peer)
@@ -164,6 +174,7 @@ runtime::Task<void> TcpStream::close() {
     release_all();
     if (socket_ >= 0) {
         ::shutdown(socket_, SHUT_WR);
+        discard_unread(socket_);
         ::close(std::exchange(socket_, -1));
     }
     co_return;

@@ -213,6 +213,25 @@ TEST_P(Tcp, DestroyingWithoutCloseResets) {
     run(destroyed_without_close(*ring_, pool()));
 }
 
+Task<void> close_with_unread_octets(Ring& ring, runtime::BlockingPool& pool, Drained& drained) {
+    Ends ends = co_await connect_ends(ring, pool);
+    auto unread = co_await ends.server->write("nobody reads this");
+    EXPECT_TRUE(unread);
+    const std::string sent = noise(1'500'000, 7);
+    TaskScope scope(ring);
+    scope.spawn(write_and_close(*ends.client, sent, sent.size()));
+    scope.spawn(drain_into(*ends.server, drained));
+    co_await scope.join();
+    EXPECT_TRUE(drained.bytes == sent);
+    co_await ends.server->close();
+}
+
+TEST_P(Tcp, ClosingWithUnreadOctetsLostWhatWasWrittenLast) {
+    Drained drained;
+    run(close_with_unread_octets(*ring_, pool(), drained));
+    EXPECT_TRUE(drained.end) << drained.end.error().text;
+}
+
 Task<void> many_readers(Ring& ring, runtime::BlockingPool& pool) {
     // More streams that each hold a block than the shard has blocks: the last ones must still read.
     constexpr std::size_t kStreams = limits::kReceiveBlocks + 40;

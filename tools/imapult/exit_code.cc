@@ -86,7 +86,10 @@ int exit_code_of(const Summary& summary, campaign::Command command, int signal) 
     const bool unbalanced = std::ranges::any_of(
         summary.accounts, [](const AccountSummary& a) { return !a.messages.balanced(); });
     if (unbalanced) return kExitBug;
-    if (summary.interrupted) return signal == SIGTERM ? kExitTerminated : kExitInterrupted;
+    // A signal that came when everything was done has interrupted nothing.
+    const bool all_done = !summary.failure && std::ranges::all_of(summary.accounts, is_complete);
+    if (summary.interrupted && !all_done)
+        return signal == SIGTERM ? kExitTerminated : kExitInterrupted;
     if (summary.failure) return exit_code_of_run(summary.failure->error.code);
     const bool different = std::ranges::any_of(summary.accounts, [](const AccountSummary& a) {
         return a.verify.missing + a.verify.different > 0;
@@ -96,9 +99,10 @@ int exit_code_of(const Summary& summary, campaign::Command command, int signal) 
 }
 
 RunResult result_of(const Summary& summary) {
+    const bool all_done = !summary.failure && std::ranges::all_of(summary.accounts, is_complete);
+    if (all_done && !summary.accounts.empty()) return RunResult::complete;
     if (summary.interrupted) return RunResult::interrupted;
     if (summary.failure || summary.accounts.empty()) return RunResult::failed;
-    if (std::ranges::all_of(summary.accounts, is_complete)) return RunResult::complete;
     const bool all_failed = std::ranges::all_of(
         summary.accounts, [](const AccountSummary& a) { return a.result == RunResult::failed; });
     return all_failed ? RunResult::failed : RunResult::partial;

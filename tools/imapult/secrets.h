@@ -13,9 +13,9 @@ namespace imapult::program {
 
 /// How one secret is named on the command line; at most one may be set.
 struct SecretArguments {
-    std::string file;
-    std::string environment;
-    std::string command;
+    std::string file = {};
+    std::string environment = {};
+    std::string command = {};
     [[nodiscard]] int given() const {
         return (file.empty() ? 0 : 1) + (environment.empty() ? 0 : 1) + (command.empty() ? 0 : 1);
     }

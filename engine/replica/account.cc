@@ -1,0 +1,574 @@
+#include "engine/replica/account.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+#include "engine/replica/lane.h"
+
+namespace imapult::replica {
+namespace {
+
+constexpr unsigned kOpeningAttemptsMax = 5;
+
+/// What a run over one account holds beside the Account.
+struct Run {
+    explicit Run(Account& account_in) : account(account_in) {}
+    Account& account;
+    Sessions sessions;
+    std::vector<dedup::MailboxRecord> records;
+    Placement placement;
+    std::vector<std::shared_ptr<Job>> jobs;
+    std::uint64_t unchanged_messages = 0, unchanged_refused = 0;
+};
+
+const dedup::MailboxRecord* find_record(const Run& run, std::string_view source_name) {
+    for (const dedup::MailboxRecord& record : run.records) {
+        if (!record.archived && record.source_name == source_name) return &record;
+    }
+    return nullptr;
+}
+
+std::uint64_t refusals_of(const Account& account, dedup::MailboxId id) {
+    std::uint64_t count = 0;
+    for (auto at = account.refusals.lower_bound({id, 0});
+         at != account.refusals.end() && at->first.first == id; ++at) {
+        ++count;
+    }
+    return count;
+}
+
+/// After log-in as another user some servers tell who we are.
+void check_identity(Account& account, const Listing& listing, const EndpointSpec& endpoint) {
+    if (endpoint.admin.empty()) return;
+    const auto user = listing.id.find("user");
+    if (user == listing.id.end()) return;
+    const std::string local = endpoint.user.substr(0, endpoint.user.find('@'));
+    if (equal_ignoring_case(user->second, endpoint.user) ||
+        equal_ignoring_case(user->second, local))
+        return;
+    account.give_up(Error{Code::auth_refused,
+                          Scope::account,
+                          Retry::never,
+                          Outcome::not_done,
+                          {},
+                          endpoint.account() + ": the server opened the account \"" + user->second +
+                              "\" instead; nothing was done"},
+                    std::nullopt);
+}
+
+/// The destination's mailbox as it stands now.
+void take_destination(Job& job, Listing& destination) {
+    if (const Mailbox* there = destination.find(job.place.name)) {
+        job.destination_uid_validity = there->uid_validity.value_or(0);
+        job.destination_uid_next = there->uid_next.value_or(1);
+        job.destination_messages = there->messages.value_or(0);
+    }
+}
+
+// --- creating mailboxes -------------------------------------------------------------------------
+
+/// CREATE (and SUBSCRIBE) for all that is missing and a new listing, in one write. Subscribing, or
+/// NOOP, after each CREATE: Carbonio and Zimbra cut a connection with more than 25 CREATEs in a
+/// row.
+Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Place*> places) {
+    Account& account = run.account;
+    Session& session = *run.sessions.destination;
+    std::vector<session::Ticket> creates;
+    std::vector<session::Ticket> others;
+    const bool can_use = session.capabilities().has("CREATE-SPECIAL-USE");
+    for (Place* place : places) {
+        auto create =
+            imap::destination::create(place->name, can_use ? place->use : "", session.encoding());
+        if (!create) co_return std::unexpected(std::move(create).error());
+        creates.push_back(session.start_change(std::move(*create)));
+        auto subscribe = imap::destination::subscribe(place->name, session.encoding());
+        if (account.options.subscriptions && account.source.mailboxes[place->source].subscribed &&
+            subscribe) {
+            others.push_back(session.start_change(std::move(*subscribe)));
+        } else {
+            others.push_back(session.start(imap::source::noop()));
+        }
+    }
+    auto listing = co_await list_mailboxes(session, {});
+    std::vector<session::Reply> replies;
+    std::optional<Error> error;
+    for (session::Ticket& ticket : creates) {
+        auto reply = co_await session.finish(ticket);
+        if (!reply) {
+            if (!error) error = std::move(reply).error();
+            continue;
+        }
+        replies.push_back(std::move(*reply));
+    }
+    for (session::Ticket& ticket : others) (void)co_await session.finish(ticket);
+    if (error) co_return std::unexpected(std::move(*error));
+    if (!listing) co_return std::unexpected(std::move(listing).error());
+    account.destination = std::move(*listing);
+    co_return replies;
+}
+
+/// A place's name made safe for a strict server, after a refusal.
+void make_strict(Place& place, const Listing& destination, const std::vector<Place>& all) {
+    for (std::string& part : place.path) part = holdable(part, destination.separator, true);
+    const std::string base = place.path.back();
+    place.name = wire_name(place.path, destination);
+    const auto taken = [&] {
+        return std::any_of(all.begin(), all.end(), [&](const Place& other) {
+            return &other != &place && other.name == place.name;
+        });
+    };
+    for (unsigned n = 2; taken(); ++n) {
+        place.path.back() = base + " (" + std::to_string(n) + ")";
+        place.name = wire_name(place.path, destination);
+    }
+    place.mapped_because = "the destination refused the name";
+}
+
+/// Read back by LIST: the server may have made another name of it.
+bool read_back(Run& run, Place& place) {
+    Listing& listing = run.account.destination;
+    if (const Mailbox* exact = listing.find(place.name); exact != nullptr && exact->selectable) {
+        place.exists = true;
+        return true;
+    }
+    const std::string wanted = to_lower(place.name);
+    for (const Mailbox& box : listing.mailboxes) {
+        const bool alike = to_lower(box.name) == wanted || box.path == place.path;
+        const bool used = std::any_of(
+            run.placement.places.begin(), run.placement.places.end(),
+            [&](const Place& other) { return &other != &place && other.name == box.name; });
+        if (alike && box.selectable && !used) {
+            place.name = box.name;
+            place.exists = true;
+            place.mapped_because = "the destination made this name of it";
+            return true;
+        }
+    }
+    return false;
+}
+
+Task<Result<void>> create_missing(Run& run) {
+    Account& account = run.account;
+    std::vector<Place*> missing;
+    for (Place& place : run.placement.places) {
+        if (!place.exists) missing.push_back(&place);
+    }
+    for (int round = 0; round < 2 && !missing.empty(); ++round) {
+        auto replies = co_await create_batch(run, missing);
+        if (!replies) co_return std::unexpected(std::move(replies).error());
+        std::vector<Place*> refused;
+        for (std::size_t i = 0; i < missing.size() && i < replies->size(); ++i) {
+            Place* place = missing[i];
+            if (read_back(run, *place)) {
+                ++account.summary.mailboxes.created;
+                continue;
+            }
+            const session::Reply& reply = (*replies)[i];
+            Error error = session::refusal(reply, account.destination_endpoint.url(),
+                                           "create the mailbox " + printable(place->name));
+            if (error.retry == Retry::later || error.code == Code::over_quota) {
+                error.scope = Scope::account;
+                co_return std::unexpected(std::move(error));
+            }
+            account.log(report::LogLevel::info, error.text);
+            place->mapped_because = error.text;
+            refused.push_back(place);
+        }
+        if (round == 0) {
+            for (Place* place : refused)
+                make_strict(*place, account.destination, run.placement.places);
+        }
+        missing = std::move(refused);
+    }
+    // What could not be created is listed as a whole.
+    for (Place* place : missing) {
+        const Mailbox& box = account.source.mailboxes[place->source];
+        report::Refusal refusal;
+        refusal.account = account.summary.account;
+        refusal.mailbox = printable(box.display());
+        refusal.reason = place->mapped_because;
+        refusal.count = box.messages.value_or(0);
+        account.observer.message_refused(account.index, refusal);
+        account.summary.refusals.push_back(std::move(refusal));
+        ++account.summary.mailboxes.failed;
+        account.summary.messages.source += box.messages.value_or(0);
+        account.summary.messages.refused += box.messages.value_or(0);
+        place->name.clear();
+    }
+    co_return Result<void>{};
+}
+
+Task<void> subscribe_existing(Run& run) {
+    Account& account = run.account;
+    if (!account.options.subscriptions) co_return;
+    Session& session = *run.sessions.destination;
+    std::vector<session::Ticket> tickets;
+    for (const Place& place : run.placement.places) {
+        if (place.name.empty() || !account.source.mailboxes[place.source].subscribed) continue;
+        const Mailbox* there = account.destination.find(place.name);
+        if (there == nullptr || there->subscribed) continue;
+        auto subscribe = imap::destination::subscribe(place.name, session.encoding());
+        if (subscribe) tickets.push_back(session.start_change(std::move(*subscribe)));
+    }
+    for (session::Ticket& ticket : tickets) (void)co_await session.finish(ticket);
+}
+
+// --- planning -----------------------------------------------------------------------------------
+
+bool is_unchanged(const Account& account, const Mailbox& box, const Mailbox* there,
+                  const dedup::MailboxRecord& record) {
+    if (!record.complete || there == nullptr) return false;
+    const bool flags_known = record.source_highest_modseq > 0 && box.highest_modseq &&
+                             *box.highest_modseq == record.source_highest_modseq;
+    const bool empty = box.messages == 0U && record.source_messages == 0;
+    return box.uid_validity == record.source_uid_validity &&
+           box.uid_next == record.source_uid_next && box.messages == record.source_messages &&
+           (flags_known || empty) && there->uid_validity == record.destination_uid_validity &&
+           !(account.options.retry_refused && refusals_of(account, record.id) > 0);
+}
+
+/// Notices a mailbox that was made anew; its old rows are kept as evidence under their own id.
+bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there,
+                      const dedup::MailboxRecord& record) {
+    const std::string display = printable(box.display());
+    if (box.uid_validity && *box.uid_validity != record.source_uid_validity) {
+        account.notice(display, report::NoticeKind::uid_validity,
+                       "the source's mailbox was made anew (UIDVALIDITY changed); its messages are "
+                       "recognised by "
+                       "their content");
+        return false;
+    }
+    if (there == nullptr) {
+        account.notice(display, report::NoticeKind::destination_changed,
+                       "the mailbox is gone at the destination; it is made again");
+        return false;
+    }
+    if (there->uid_validity && *there->uid_validity != record.destination_uid_validity) {
+        account.notice(display, report::NoticeKind::uid_validity,
+                       "the destination's mailbox was made anew (UIDVALIDITY changed); its "
+                       "messages are recognised "
+                       "by their content");
+        return false;
+    }
+    return true;
+}
+
+void plan_jobs(Run& run) {
+    Account& account = run.account;
+    dedup::Batch archived;
+    for (Place& place : run.placement.places) {
+        if (place.name.empty()) continue;
+        const Mailbox& box = account.source.mailboxes[place.source];
+        const Mailbox* there = account.destination.find(place.name);
+        const dedup::MailboxRecord* record = find_record(run, box.name);
+        if (record != nullptr && is_unchanged(account, box, there, *record)) {
+            ++account.summary.mailboxes.unchanged;
+            run.unchanged_messages += record->source_messages;
+            run.unchanged_refused += refusals_of(account, record->id);
+            continue;
+        }
+        auto job = std::make_shared<Job>();
+        job->place = place;
+        job->display = box.display();
+        job->source_name = box.name;
+        job->uid_validity = box.uid_validity.value_or(0);
+        job->uid_next = box.uid_next.value_or(0);
+        job->messages = box.messages.value_or(0);
+        job->highest_modseq = box.highest_modseq.value_or(0);
+        if (record != nullptr && same_incarnation(account, box, there, *record)) {
+            job->record = *record;
+        } else {
+            if (record != nullptr) {
+                dedup::MailboxRecord old = *record;
+                old.archived = true;
+                archived.put_mailbox(old);
+            }
+            job->record_is_new = true;
+            job->record.id = account.ledger.new_mailbox_id();
+            job->record.account = account.id;
+            job->record.source_name = box.name;
+            job->record.source_uid_validity = job->uid_validity;
+        }
+        job->record.destination_name = place.name;
+        take_destination(*job, account.destination);
+        job->record.destination_uid_validity = job->destination_uid_validity;
+        run.jobs.push_back(std::move(job));
+    }
+    if (!archived.empty() && !account.options.dry_run) account.writer.commit(std::move(archived));
+    for (const dedup::MailboxRecord& record : run.records) {
+        if (record.archived || account.source.find(record.source_name) != nullptr) continue;
+        account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
+                       "the mailbox is gone or renamed at the source; its copy was left as it is");
+    }
+}
+
+void tell_names(Run& run) {
+    Account& account = run.account;
+    for (const Place& place : run.placement.places) {
+        if (place.mapped_because.empty() || place.name.empty()) continue;
+        std::string to;
+        for (const std::string& part : place.path) to += (to.empty() ? "" : "/") + part;
+        account.notice(printable(account.source.mailboxes[place.source].display()),
+                       report::NoticeKind::name_mapped,
+                       "goes to \"" + printable(to) + "\": " + place.mapped_because);
+    }
+}
+
+// --- the books ----------------------------------------------------------------------------------
+
+void balance(Run& run) {
+    Account& account = run.account;
+    report::MessageCounts& books = account.summary.messages;
+    books.source += run.unchanged_messages + run.placement.filtered_messages;
+    books.refused += run.unchanged_refused;
+    books.already_there +=
+        run.unchanged_messages - std::min(run.unchanged_messages, run.unchanged_refused);
+    books.skipped += run.placement.filtered_messages;
+    for (const auto& job : run.jobs) {
+        books.copied += job->copied;
+        books.adopted += job->adopted;
+        books.flags_updated += job->flags_updated;
+        const std::uint64_t done = job->copied + job->adopted;
+        const std::uint64_t refused =
+            account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
+        if (job->failed) {
+            const std::uint64_t rest = job->messages - std::min<std::uint64_t>(job->messages, done);
+            books.source += done + rest;
+            books.refused += rest;
+            ++account.summary.mailboxes.failed;
+        } else if (job->finished) {
+            const std::uint64_t there = job->exists - std::min(job->exists, job->vanished);
+            const std::uint64_t known = std::min(there, done + refused);
+            books.source += std::max(there, done + refused);
+            books.refused += refused;
+            books.already_there += there - known;
+        } else {
+            books.source += done;
+            books.not_reached += job->messages - std::min<std::uint64_t>(job->messages, done);
+        }
+    }
+}
+
+void set_result(Account& account) {
+    report::AccountSummary& summary = account.summary;
+    if (account.fatal) {
+        summary.failure = report::Failure{*account.fatal, account.fatal_side};
+        summary.result = report::RunResult::failed;
+    } else if (account.stop.stopping()) {
+        summary.result = report::RunResult::interrupted;
+    } else if (summary.messages.refused > 0 || summary.mailboxes.failed > 0 ||
+               summary.messages.not_reached > 0) {
+        summary.result = report::RunResult::partial;
+    } else {
+        summary.result = report::RunResult::complete;
+    }
+}
+
+Task<void> run_lanes(Run& run) {
+    Account& account = run.account;
+    JobQueue queue(run.jobs.begin(), run.jobs.end());
+    std::sort(queue.begin(), queue.end(), [](const auto& a, const auto& b) {
+        return a->messages != b->messages ? a->messages > b->messages
+                                          : a->place.source < b->place.source;
+    });
+    std::size_t busy = 0;
+    for (const auto& job : queue) busy += job->messages > 0 ? 1 : 0;
+    const std::size_t lanes = std::clamp<std::size_t>(busy, 1, std::max(1U, account.options.lanes));
+    std::deque<Lane> all;
+    runtime::TaskScope scope(account.environment.scheduler);
+    for (std::size_t i = 0; i < lanes; ++i) {
+        Lane& lane = all.emplace_back(account, queue, static_cast<unsigned>(i));
+        if (i == 0) {
+            scope.spawn(
+                lane.run(std::move(run.sessions.source), std::move(run.sessions.destination)));
+        } else {
+            scope.spawn(lane.run(nullptr, nullptr));
+        }
+    }
+    co_await scope.join();
+}
+
+Task<void> store_pass(Run& run, std::int64_t started) {
+    Account& account = run.account;
+    if (account.options.dry_run || account.id == 0) co_return;
+    const report::MessageCounts& books = account.summary.messages;
+    dedup::Pass pass;
+    pass.started = started;
+    pass.finished = account.environment.scheduler.clock().unix_seconds();
+    pass.result = report::name_of(account.summary.result);
+    pass.source = books.source;
+    pass.already_there = books.already_there;
+    pass.copied = books.copied;
+    pass.adopted = books.adopted;
+    pass.refused = books.refused;
+    pass.skipped = books.skipped;
+    dedup::Batch batch;
+    batch.put_pass(account.id, pass);
+    batch.make_durable();
+    account.writer.commit(std::move(batch));
+}
+
+Task<void> copy_steps(Run& run) {
+    Account& account = run.account;
+    auto records = co_await load_account(account);
+    if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
+    run.records = std::move(*records);
+    for (const dedup::MailboxRecord& record : run.records) {
+        if (record.archived) continue;
+        account.known_source.push_back(record.source_name);
+        account.known_destination.push_back(record.destination_name);
+    }
+    if (!co_await open_and_list(account, run.sessions)) co_return;
+    check_identity(account, account.source, account.source_endpoint);
+    check_identity(account, account.destination, account.destination_endpoint);
+    if (account.fatal) co_return;
+    run.placement =
+        place_mailboxes(account.source, account.destination, account.options.names,
+                        [&run](const std::string& name) {
+                            const dedup::MailboxRecord* record = find_record(run, name);
+                            return record != nullptr ? record->destination_name : std::string();
+                        });
+    account.summary.mailboxes.total = run.placement.places.size();
+    account.observer.account_listed(account.index, run.placement.places.size());
+    if (!account.options.dry_run) {
+        auto created = co_await create_missing(run);
+        if (!created) co_return account.give_up(std::move(created).error(), Side::destination);
+        co_await subscribe_existing(run);
+    }
+    tell_names(run);
+    plan_jobs(run);
+    if (!run.jobs.empty()) co_await run_lanes(run);
+}
+
+}  // namespace
+
+Task<Result<std::vector<dedup::MailboxRecord>>> load_account(Account& account) {
+    struct Loaded {
+        dedup::AccountId id;
+        std::vector<dedup::MailboxRecord> mailboxes;
+        std::vector<dedup::Refusal> refusals;
+    };
+    dedup::Ledger& ledger = account.ledger;
+    const std::string source = account.source_endpoint.account();
+    const std::string destination = account.destination_endpoint.account();
+    auto loaded = co_await account.read_ledger([&ledger, source, destination]() -> Result<Loaded> {
+        IMAPULT_TRY(const auto row, ledger.open_account(source, destination));
+        Loaded out;
+        out.id = row.id;
+        IMAPULT_TRY(out.mailboxes, ledger.mailboxes(row.id));
+        IMAPULT_TRY(out.refusals, ledger.refusals(row.id));
+        return out;
+    });
+    if (!loaded) co_return std::unexpected(std::move(loaded).error());
+    account.id = loaded->id;
+    for (dedup::Refusal& refusal : loaded->refusals) {
+        const std::pair key(refusal.mailbox, refusal.source_uid);
+        account.refusals[key] = std::move(refusal);
+    }
+    co_return std::move(loaded->mailboxes);
+}
+
+Task<bool> open_and_list(Account& account, Sessions& sessions) {
+    struct Half {
+        Account& account;
+        std::unique_ptr<Session>& session;
+        Listing& listing;
+        const EndpointSpec& endpoint;
+        Side side;
+        std::vector<std::string> known;
+
+        Task<void> run() {
+            for (unsigned attempt = 1; !account.stopping(); ++attempt) {
+                auto opened = co_await Session::open(account.environment, endpoint, side);
+                Error error;
+                if (opened) {
+                    session = std::move(*opened);
+                    auto listed = co_await list_mailboxes(*session, known);
+                    if (listed) {
+                        listing = std::move(*listed);
+                        co_return;
+                    }
+                    error = std::move(listed).error();
+                    co_await session->close(false);
+                    session.reset();
+                } else {
+                    error = std::move(opened).error();
+                }
+                const bool patient = error.code == Code::throttled ||
+                                     error.code == Code::unavailable ||
+                                     error.code == Code::connection_lost;
+                if (!patient || attempt >= kOpeningAttemptsMax) {
+                    account.give_up(std::move(error), side);
+                    co_return;
+                }
+                const Nanos delay =
+                    session::backoff(attempt, error.retry_after, account.environment.seed);
+                account.observer.retrying(
+                    account.index, side,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(delay), error);
+                const Nanos until = account.environment.scheduler.now() + delay;
+                while (!account.stopping() && account.environment.scheduler.now() < until) {
+                    (void)co_await account.changed.wait(until);
+                }
+            }
+        }
+    };
+    Half source{account,      sessions.source,     account.source, account.source_endpoint,
+                Side::source, account.known_source};
+    Half destination{account,
+                     sessions.destination,
+                     account.destination,
+                     account.destination_endpoint,
+                     Side::destination,
+                     account.known_destination};
+    runtime::TaskScope both(account.environment.scheduler);
+    both.spawn(source.run());
+    both.spawn(destination.run());
+    co_await both.join();
+    account.listed_at = account.environment.scheduler.now();
+    if (!account.stopping()) co_return true;
+    co_await close_sessions(account, sessions, false);
+    co_return false;
+}
+
+Task<void> close_sessions(Account& account, Sessions& sessions, bool polite) {
+    for (auto* session : {&sessions.source, &sessions.destination}) {
+        if (!*session) continue;
+        co_await (*session)->close(polite);
+        account.count_wire(**session);
+        session->reset();
+    }
+}
+
+Task<void> copy_account(Account& account) {
+    Run run(account);
+    const std::int64_t started = account.environment.scheduler.clock().unix_seconds();
+    const Nanos begin = account.environment.scheduler.now();
+    account.observer.account_started(account.index);
+    co_await copy_steps(run);
+    // With nothing to do there is nothing to say good-bye for: one round trip was enough.
+    co_await close_sessions(account, run.sessions, false);
+    for (const auto& [key, refusal] : account.refusals) {
+        const bool told =
+            std::any_of(account.summary.refusals.begin(), account.summary.refusals.end(),
+                        [&, uid = key.second](const report::Refusal& r) {
+                            return r.uid == uid && r.mailbox == refusal.mailbox_name;
+                        });
+        if (!told && !account.options.dry_run) account.tell_refusal(refusal);
+    }
+    balance(run);
+    set_result(account);
+    co_await store_pass(run, started);
+    auto drained = co_await account.writer.drain();
+    if (!drained) {
+        account.give_up(std::move(drained).error(), std::nullopt);
+        set_result(account);
+    }
+    account.summary.seconds =
+        std::chrono::duration<double>(account.environment.scheduler.now() - begin).count();
+    account.observer.account_finished(account.index, account.summary);
+}
+
+}  // namespace imapult::replica

@@ -1,0 +1,31 @@
+#pragma once
+// One account from log-in to balanced books.
+
+#include "engine/replica/context.h"
+
+namespace imapult::replica {
+
+/// Copies what is new (or, in a dry run, says what would be copied). Fills account.summary; never
+/// fails: what went wrong stands there.
+Task<void> copy_account(Account& account);
+
+/// Connects, lists, estimates and warns; writes nothing anywhere.
+Task<void> check_account(Account& account);
+
+/// Compares source and destination, message by message.
+Task<void> verify_account(Account& account, report::VerifyDepth depth);
+
+// --- shared by the three ------------------------------------------------------------------------
+
+struct Sessions {
+    std::unique_ptr<Session> source, destination;
+};
+/// Opens both sides at once and lists them; tries again where the server asks for patience. False:
+/// account.fatal says why, and both are closed.
+Task<bool> open_and_list(Account& account, Sessions& sessions);
+Task<void> close_sessions(Account& account, Sessions& sessions, bool polite);
+
+/// The ledger's rows of this account.
+Task<Result<std::vector<dedup::MailboxRecord>>> load_account(Account& account);
+
+}  // namespace imapult::replica

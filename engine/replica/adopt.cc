@@ -1,0 +1,231 @@
+// What is at the destination already although the ledger holds no receipt: messages that another
+// tool copied (first pass onto a mailbox that is not empty), and our own whose answers were lost.
+// Both are found by what the messages are, as multisets (dedup/identity.h).
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+#include "engine/replica/lane.h"
+#include "engine/replica/reading.h"
+
+namespace imapult::replica {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr Nanos kSettleTime = 2s;
+constexpr int kSettleRoundsMax = 30;
+
+/// STATUS's UIDNEXT of one mailbox.
+class NextSink final : public session::Sink {
+  public:
+    bool on_untagged(const imap::Event& event) override {
+        const auto* status = std::get_if<imap::StatusData>(&event);
+        if (status == nullptr) return false;
+        if (status->uid_next) uid_next = *status->uid_next;
+        return true;
+    }
+    std::uint32_t uid_next = 0;
+};
+
+}  // namespace
+
+/// A server may still be appending what a lost connection had sent: waits until UIDNEXT stands
+/// still.
+Task<Result<void>> Lane::settle(Job& job) {
+    imap::StatusItems items;
+    items.uid_validity = false;
+    Nanos since = account_->listed_at;
+    std::uint32_t last = job.destination_uid_next;
+    for (int round = 0; round < kSettleRoundsMax && !stopped(); ++round) {
+        const Nanos now = account_->environment.scheduler.now();
+        if (now < since + kSettleTime) {
+            co_await runtime::sleep_for(account_->environment.scheduler, since + kSettleTime - now);
+        }
+        NextSink sink;
+        auto command = imap::source::status(job.place.name, items, destination_->encoding());
+        if (!command) co_return std::unexpected(std::move(command).error());
+        auto reply = co_await destination_->execute(std::move(*command), &sink);
+        if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (sink.uid_next == 0 || sink.uid_next == last) break;
+        last = sink.uid_next;
+        since = account_->environment.scheduler.now();
+    }
+    job.destination_uid_next = std::max(job.destination_uid_next, last);
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destination) {
+    const bool recovering = !job.old_intents.empty();
+    if (recovering) {
+        auto settled = co_await settle(job);
+        if (!settled) co_return settled;
+    }
+    // Destination UIDs that nobody has accounted for.
+    std::uint32_t floor = std::max(job.record.destination_uid_next, 1U);
+    for (const dedup::Intent& intent : job.old_intents)
+        floor = std::min(floor, std::max(intent.floor, 1U));
+    const bool worth = !job.todo.empty() && job.destination_messages > 0;
+    imap::UidSet unknown;
+    if ((worth || recovering) && job.destination_uid_next > floor) {
+        std::uint32_t from = floor;
+        for (const std::uint32_t uid : known_destination) {
+            if (uid >= job.destination_uid_next) break;
+            if (uid > from) unknown.add(from, uid - 1);
+            if (uid >= from) from = uid + 1;
+        }
+        if (from < job.destination_uid_next) unknown.add(from, job.destination_uid_next - 1);
+    }
+
+    std::vector<dedup::Pair> pairs;
+    std::map<std::uint32_t, std::uint32_t> destination_flags;
+    if (!unknown.empty() && !job.todo.empty()) {
+        co_await select_lock_.take(1);
+        auto found = co_await match(job, unknown, recovering, pairs, destination_flags);
+        select_lock_.give(1);
+        if (!found) co_return found;
+    }
+    if (account_->options.dry_run) {
+        job.adopted = pairs.size();
+        std::sort(pairs.begin(), pairs.end(),
+                  [](const auto& a, const auto& b) { return a.source_uid < b.source_uid; });
+        std::erase_if(job.todo, [&](const Meta& meta) {
+            return std::binary_search(
+                pairs.begin(), pairs.end(), dedup::Pair{meta.uid, 0},
+                [](const auto& a, const auto& b) { return a.source_uid < b.source_uid; });
+        });
+        co_return Result<void>{};
+    }
+    co_await receipt_adopted(job, std::move(pairs), destination_flags);
+    co_return Result<void>{};
+}
+
+/// Both sides' headers, then the contents of those that headers cannot tell apart.
+Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
+                               std::vector<dedup::Pair>& pairs,
+                               std::map<std::uint32_t, std::uint32_t>& destination_flags) {
+    auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    SelectSink selected;
+    auto opened = co_await destination_->execute(std::move(*examine), &selected);
+    if (!opened) co_return std::unexpected(std::move(opened).error());
+    if (!opened->ok()) {
+        co_return std::unexpected(
+            session::refusal(*opened, destination_->connection().peer(),
+                             "open the mailbox " + printable(job.place.name)));
+    }
+    std::vector<std::uint32_t> theirs;
+    for (const auto& range : unknown.ranges()) {
+        for (std::uint64_t uid = range.first; uid <= range.last; ++uid)
+            theirs.push_back(static_cast<std::uint32_t>(uid));
+    }
+    auto there = co_await read_headers(*destination_, theirs, job.flags);
+    if (!there) co_return std::unexpected(std::move(there).error());
+    if (!there->empty()) {
+        std::vector<std::uint32_t> ours;
+        if (recovering && job.record.complete) {
+            for (const dedup::Intent& intent : job.old_intents) {
+                for (const auto& item : intent.items) ours.push_back(item.source_uid);
+            }
+            std::sort(ours.begin(), ours.end());
+            ours.erase(std::unique(ours.begin(), ours.end()), ours.end());
+            std::erase_if(ours, [&](std::uint32_t uid) {
+                return !std::binary_search(
+                    job.todo.begin(), job.todo.end(), Meta{uid, 0, 0, 0, 0, false},
+                    [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
+            });
+        } else {
+            for (const Meta& meta : job.todo) ours.push_back(meta.uid);
+        }
+        auto here = co_await read_headers(*source_, ours, job.flags);
+        if (!here) co_return std::unexpected(std::move(here).error());
+        std::vector<dedup::Candidate> from, to;
+        for (auto& entry : *here) from.push_back(entry.candidate);
+        for (auto& entry : *there) {
+            destination_flags[entry.candidate.uid] = entry.flags;
+            to.push_back(entry.candidate);
+        }
+        dedup::HeaderMatch matched = dedup::match_headers(from, to);
+        pairs = std::move(matched.pairs);
+        const std::string_view secret = account_->ledger.digest_secret();
+        for (const dedup::Group& group : matched.undecided) {
+            auto mine = co_await read_digests(*source_, group.source_uids, secret);
+            if (!mine) co_return std::unexpected(std::move(mine).error());
+            auto other = co_await read_digests(*destination_, group.destination_uids, secret);
+            if (!other) co_return std::unexpected(std::move(other).error());
+            std::vector<dedup::ContentCandidate> a, b;
+            for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
+            for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
+            for (const dedup::Pair& pair : dedup::match_contents(group, a, b, recovering))
+                pairs.push_back(pair);
+        }
+    }
+    if (destination_->capabilities().has("UNSELECT")) {
+        auto left = co_await destination_->execute(imap::source::unselect());
+        if (!left) co_return std::unexpected(std::move(left).error());
+    }
+    co_return Result<void>{};
+}
+
+/// Receipts for what was found; the old intents are answered with the same batch. Flags that the
+/// source has and the copy has not are added; none is taken away, since nobody knows who set it.
+Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
+                                 const std::map<std::uint32_t, std::uint32_t>& destination_flags) {
+    std::map<std::uint32_t, std::uint32_t> found;
+    for (const dedup::Pair& pair : pairs) found[pair.source_uid] = pair.destination_uid;
+    std::map<std::uint32_t, bool> intended;
+    for (const dedup::Intent& intent : job.old_intents) {
+        for (const auto& item : intent.items) intended[item.source_uid] = true;
+    }
+    dedup::Batch batch;
+    std::uint64_t adopted = 0, recovered = 0;
+    for (const Meta& meta : job.todo) {
+        const auto place = found.find(meta.uid);
+        if (place == found.end()) continue;
+        const bool ours = intended.contains(meta.uid);
+        dedup::MessageRecord record;
+        record.source_uid = meta.uid;
+        record.destination_uid = place->second;
+        record.state = ours ? dedup::MessageState::copied : dedup::MessageState::adopted;
+        record.size = meta.size;
+        record.base = job.flags.at(meta.flags);
+        batch.put_message(job.record.id, record);
+        job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
+        ++(ours ? recovered : adopted);
+        if (const auto flags = destination_flags.find(place->second);
+            flags != destination_flags.end()) {
+            const Flags add = minus(record.base, job.flags.at(flags->second));
+            if (!is_empty(add))
+                job.flag_changes.push_back({meta.uid, place->second, add, {}, record.base});
+        }
+    }
+    for (const dedup::Intent& intent : job.old_intents)
+        batch.erase_intent(job.record.id, intent.sequence);
+    job.old_intents.clear();
+    job.record.destination_uid_next =
+        std::max(job.record.destination_uid_next, job.destination_uid_next);
+    if (!batch.empty() || adopted > 0) {
+        batch.put_mailbox(job.record);
+        bool done = false;
+        account_->writer.commit(std::move(batch), [this, &done] {
+            done = true;
+            wake();
+        });
+        while (!done) co_await wake_.wait();
+    }
+    job.copied += recovered;
+    job.adopted += adopted;
+    settled_ += recovered + adopted;
+    if (!found.empty())
+        std::erase_if(job.todo, [&](const Meta& meta) { return found.contains(meta.uid); });
+    if (recovered + adopted > 0) {
+        report::Progress progress;
+        progress.adopted = adopted;
+        progress.copied = recovered;
+        account_->observer.progress(account_->index, progress);
+    }
+}
+
+}  // namespace imapult::replica

@@ -1,0 +1,129 @@
+#pragma once
+// What everything that works on one account shares. One shard only.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "dedup/ledger.h"
+#include "engine/base/report.h"
+#include "engine/replica/mailbox.h"
+#include "engine/replica/names.h"
+
+namespace imapult::replica {
+
+/// Octets per second for all accounts together; thread-safe.
+class RateLimiter {
+  public:
+    virtual ~RateLimiter() = default;
+    /// Takes `bytes` from the budget; the monotonic time before which no more should be moved.
+    virtual Nanos reserve(std::uint64_t bytes, Nanos now) = 0;
+};
+
+struct Options {
+    NameOptions names;
+    bool subscriptions = true;
+    bool dry_run = false;
+    bool retry_refused = false;
+    bool compress_on = false;  ///< also on loopback
+    bool compress_off = false;
+    unsigned lanes = 2;
+    RateLimiter* rate = nullptr;
+    /// Fetched and not yet written, per lane.
+    std::size_t lane_buffered_bytes_max = 0;
+};
+
+/// Ledger commits of one account: counts what is under way and brings the answers back to the
+/// shard.
+class LedgerWriter {
+  public:
+    LedgerWriter(runtime::Scheduler& scheduler, dedup::Ledger& ledger)
+        : scheduler_(&scheduler), ledger_(&ledger), changed_(scheduler) {}
+    LedgerWriter(const LedgerWriter&) = delete;
+    LedgerWriter& operator=(const LedgerWriter&) = delete;
+    ~LedgerWriter() { IMAPULT_ASSERT(open_ == 0); }
+
+    /// Queues the batch; `done` runs on the shard once it is applied (durable if it holds an
+    /// intent).
+    void commit(dedup::Batch batch, std::function<void()> done = {});
+    /// Waits until everything queued is applied; the first error of all.
+    Task<Result<void>> drain();
+    [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+
+  private:
+    runtime::Scheduler* scheduler_;
+    dedup::Ledger* ledger_;
+    runtime::Event changed_;
+    std::size_t open_ = 0;
+    std::optional<Error> failure_;
+};
+
+class Lane;
+
+struct Account {
+    Account(session::Environment& env, const Options& opts, dedup::Ledger& ledger_in,
+            report::Observer& observer_in, const report::StopToken& stop_in, std::size_t index_in)
+        : environment(env),
+          options(opts),
+          ledger(ledger_in),
+          observer(observer_in),
+          stop(stop_in),
+          index(index_in),
+          writer(env.scheduler, ledger_in),
+          changed(env.scheduler) {}
+
+    session::Environment& environment;
+    const Options& options;
+    dedup::Ledger& ledger;
+    report::Observer& observer;
+    const report::StopToken& stop;
+    std::size_t index;
+    EndpointSpec source_endpoint, destination_endpoint;
+    report::AccountSummary summary;
+    dedup::AccountId id = 0;
+    LedgerWriter writer;
+    Listing source, destination;
+    std::vector<std::string> known_source, known_destination;  ///< wire names of an earlier pass
+    Nanos listed_at{0};          ///< when the destination's listing was taken
+    std::optional<Error> fatal;  ///< ends the account
+    std::optional<Side> fatal_side;
+    std::set<std::string, std::less<>>
+        proved_keywords;  ///< accepted by the destination in an APPEND
+    std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;
+    runtime::Event changed;  ///< a job or a lane finished, a fatal error came
+
+    std::set<Lane*> lanes;  ///< running
+    /// On the account's shard, when a person wants to stop: wakes everything, and cuts it off if
+    /// `at_once`.
+    void on_stop(report::StopToken::Level level);
+
+    [[nodiscard]] bool stopping() const { return stop.stopping() || fatal.has_value(); }
+    void give_up(Error error, std::optional<Side> side) {
+        if (!fatal) {
+            fatal = std::move(error);
+            fatal_side = side;
+        }
+        changed.notify_all();
+    }
+    void notice(std::string mailbox, report::NoticeKind kind, std::string text) {
+        report::Notice told{summary.account, std::move(mailbox), kind, std::move(text)};
+        observer.notice(index, told);
+        summary.notices.push_back(std::move(told));
+    }
+    /// Adds a finished session's octets and round trips to the summary.
+    void count_wire(Session& session);
+    void tell_refusal(const dedup::Refusal& refusal);
+    void log(report::LogLevel level, const std::string& text) {
+        if (observer.logs(level)) observer.log(level, summary.account + ": " + text);
+    }
+    /// Runs a blocking ledger read off the shard.
+    template <class F>
+    auto read_ledger(F function) {
+        return runtime::offload(environment.scheduler, environment.blocking, std::move(function));
+    }
+};
+
+}  // namespace imapult::replica

@@ -1,0 +1,203 @@
+// The end of a mailbox: destination UIDs that were not told, flags of older messages, the
+// checkpoint.
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "engine/base/text.h"
+#include "engine/replica/lane.h"
+
+namespace imapult::replica {
+namespace {
+
+/// (flags to add, flags to remove) -> destination UIDs: one STORE each.
+struct ChangeKey {
+    Flags add, remove;
+    bool operator<(const ChangeKey& o) const {
+        const auto tie = [](const ChangeKey& k) {
+            return std::tie(k.add.system, k.add.keywords, k.remove.system, k.remove.keywords);
+        };
+        return tie(*this) < tie(o);
+    }
+};
+
+}  // namespace
+
+Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
+    if (!job->unknown_uids.empty() || !job->flag_changes.empty()) {
+        co_await select_lock_.take(1);
+        Result<void> done;
+        if (!job->unknown_uids.empty()) done = co_await resolve_uids(*job);
+        if (done && !job->flag_changes.empty()) done = co_await store_flags(*job);
+        select_lock_.give(1);
+        if (!done) co_return done;
+    }
+    if (!job->dropped_flags.empty()) {
+        std::string list;
+        for (const std::string& word : job->dropped_flags) {
+            if (!list.empty()) list += ' ';
+            list += printable(word, 64);
+            if (list.size() > 300) {
+                list += " …";
+                break;
+            }
+        }
+        account_->notice(printable(job->display), report::NoticeKind::keywords_dropped,
+                         "the destination does not take these flags: " + list);
+        job->dropped_flags.clear();
+    }
+    checkpoint(*job);
+    job->finished = true;
+    job->todo = {};
+    std::erase(mine_, job);
+    account_->observer.mailbox_finished(account_->index, job->display);
+    account_->changed.notify_all();
+    co_return Result<void>{};
+}
+
+/// Without UIDPLUS: we were the only writer if what came above the floor is exactly what we sent,
+/// in number and in order of sizes; otherwise the UIDs stay unknown (and flags of these messages
+/// are not followed).
+Task<Result<void>> Lane::resolve_uids(Job& job) {
+    const std::uint32_t floor = std::max(job.destination_uid_next, 1U);
+    SelectSink selected;
+    auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    session::Ticket opened = destination_->start(std::move(*examine), &selected);
+    imap::FetchItems items;
+    items.size = true;
+    FlagTable unused;
+    MetaSink metas(floor, UINT32_MAX, unused);
+    auto fetch = imap::source::uid_fetch(imap::UidSet(floor, UINT32_MAX - 1), items, std::nullopt,
+                                         destination_->encoding());
+    if (!fetch) co_return std::unexpected(std::move(fetch).error());
+    session::Ticket asked = destination_->start(std::move(*fetch), &metas);
+    auto reply = co_await destination_->finish(opened);
+    auto listed = co_await destination_->finish(asked);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (!listed) co_return std::unexpected(std::move(listed).error());
+    const std::vector<Meta> there = metas.take();
+    if (there.size() != job.unknown_uids.size()) {
+        account_->log(report::LogLevel::info,
+                      job.display + ": the destination does not tell UIDs (UIDPLUS); " +
+                          std::to_string(job.unknown_uids.size()) + " messages stay without");
+        co_return Result<void>{};
+    }
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    auto settled = co_await account_->writer.drain();
+    if (!settled) co_return settled;
+    const std::vector<std::uint32_t>& sent = job.unknown_uids;
+    const auto [low, high] = std::minmax_element(sent.begin(), sent.end());
+    const std::uint32_t first = *low, last = *high;
+    auto records = co_await account_->read_ledger(
+        [&ledger, id, first, last] { return ledger.messages(id, first, last); });
+    if (!records) co_return std::unexpected(std::move(records).error());
+    std::map<std::uint32_t, dedup::MessageRecord*> by_uid;
+    for (auto& record : *records) by_uid[record.source_uid] = &record;
+    dedup::Batch batch;
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        const auto found = by_uid.find(sent[i]);
+        if (found == by_uid.end()) continue;
+        found->second->destination_uid = there[i].uid;
+        job.highest_destination_uid = std::max(job.highest_destination_uid, there[i].uid);
+        batch.put_message(id, *found->second);
+    }
+    account_->writer.commit(std::move(batch));
+    job.unknown_uids.clear();
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Lane::store_flags(Job& job) {
+    std::map<ChangeKey, std::vector<std::uint32_t>> stores;
+    for (const Job::FlagChange& change : job.flag_changes) {
+        if (change.destination_uid == 0) continue;
+        ChangeKey key{allowed(change.add, job.allowed, &job.dropped_flags),
+                      allowed(change.remove, job.allowed, nullptr)};
+        if (is_empty(key.add) && is_empty(key.remove)) continue;
+        stores[key].push_back(change.destination_uid);
+    }
+    SelectSink selected;
+    auto select = imap::destination::select(job.place.name, false, destination_->encoding());
+    if (!select) co_return std::unexpected(std::move(select).error());
+    std::vector<session::Ticket> tickets;
+    tickets.push_back(destination_->start_change(std::move(*select), &selected));
+    for (auto& [key, uids] : stores) {
+        std::sort(uids.begin(), uids.end());
+        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+            for (const auto mode :
+                 {imap::destination::StoreMode::add, imap::destination::StoreMode::remove}) {
+                const Flags& flags =
+                    mode == imap::destination::StoreMode::add ? key.add : key.remove;
+                if (is_empty(flags)) continue;
+                const auto words = words_of(flags);
+                auto store = imap::destination::uid_store(set, mode, words, std::nullopt,
+                                                          destination_->encoding());
+                if (store) tickets.push_back(destination_->start_change(std::move(*store)));
+            }
+        }
+    }
+    const bool can_leave = destination_->capabilities().has("UNSELECT");
+    if (can_leave) tickets.push_back(destination_->start(imap::source::unselect()));
+    std::optional<Error> error;
+    for (session::Ticket& ticket : tickets) {
+        auto reply = co_await destination_->finish(ticket);
+        if (!reply && !error) error = std::move(reply).error();
+        if (reply && !reply->ok() && ticket->verb == "SELECT" && !error) {
+            error = session::refusal(*reply, destination_->connection().peer(),
+                                     "open " + printable(job.display));
+        } else if (reply && !reply->ok() && ticket->verb.find("STORE") != std::string::npos) {
+            account_->log(report::LogLevel::warning,
+                          job.display + ": the destination refused a change of flags: " +
+                              printable(reply->text));
+        }
+    }
+    if (error) co_return std::unexpected(std::move(*error));
+    // The base moves on, so that the same change is not carried twice.
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    std::map<std::uint32_t, Flags> bases;
+    for (const Job::FlagChange& change : job.flag_changes) bases[change.source_uid] = change.base;
+    auto batch = co_await account_->read_ledger([&ledger, id, &bases]() -> Result<dedup::Batch> {
+        dedup::Batch out;
+        auto visited = ledger.visit_messages(id, bases.begin()->first, bases.rbegin()->first,
+                                             [&](const dedup::MessageRecord& record) {
+                                                 const auto base = bases.find(record.source_uid);
+                                                 if (base == bases.end()) return true;
+                                                 dedup::MessageRecord moved = record;
+                                                 moved.base = base->second;
+                                                 out.put_message(id, moved);
+                                                 return true;
+                                             });
+        if (!visited) return std::unexpected(std::move(visited).error());
+        return out;
+    });
+    if (!batch) co_return std::unexpected(std::move(batch).error());
+    account_->writer.commit(std::move(*batch));
+    job.flags_updated += job.flag_changes.size();
+    report::Progress progress;
+    progress.flags_updated = job.flag_changes.size();
+    account_->observer.progress(account_->index, progress);
+    job.flag_changes.clear();
+    co_return Result<void>{};
+}
+
+void Lane::checkpoint(Job& job) {
+    dedup::MailboxRecord& record = job.record;
+    record.complete = true;
+    record.source_uid_next = job.uid_next;
+    record.source_highest_modseq = job.highest_modseq;
+    record.source_messages =
+        static_cast<std::uint32_t>(job.exists - std::min(job.exists, job.vanished));
+    record.destination_uid_next = std::max(
+        {record.destination_uid_next, job.destination_uid_next, job.highest_destination_uid + 1});
+    record.destination_messages = job.destination_messages + static_cast<std::uint32_t>(job.copied);
+    record.source_flags_checked_at =
+        static_cast<std::uint64_t>(account_->environment.scheduler.clock().unix_seconds());
+    dedup::Batch batch;
+    batch.put_mailbox(record);
+    account_->writer.commit(std::move(batch));
+}
+
+}  // namespace imapult::replica

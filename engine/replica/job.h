@@ -1,0 +1,128 @@
+#pragma once
+// One mailbox to be brought in step, and the groups of messages it is cut into.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dedup/identity.h"
+#include "dedup/ledger.h"
+#include "engine/replica/context.h"
+#include "engine/replica/flags.h"
+#include "engine/replica/names.h"
+#include "imap/uid_set.h"
+
+namespace imapult::replica {
+
+/// A message as planning sees it: 24 octets.
+struct Meta {
+    std::uint32_t uid = 0;
+    std::uint32_t flags = 0;  ///< index into Job::flags
+    std::int64_t date = 0;    ///< INTERNALDATE, unix seconds
+    std::uint32_t size = 0;   ///< RFC822.SIZE, capped; an estimate on some servers
+    std::int16_t zone = 0;    ///< minutes east of UTC
+    bool has_date = false;
+};
+static_assert(sizeof(Meta) <= 24);
+
+/// Messages asked for by one UID FETCH, and covered by one intent.
+struct Window {
+    std::uint64_t intent = 0;         ///< sequence in the ledger
+    bool durable = false;             ///< the intent is: its messages may be sent
+    std::vector<std::uint32_t> uids;  ///< rising
+    std::vector<bool> arrived;        ///< beside uids: fetched
+    std::size_t next = 0;             ///< first of uids that has not arrived
+    std::size_t unsettled = 0;  ///< not yet receipted, refused or given back; 0 erases the intent
+};
+
+/// What became of trying to append a message.
+enum class Care : std::uint8_t {
+    none,         ///< in a group
+    alone,        ///< on its own, literal only after the server agreed
+    no_keywords,  ///< … without keywords
+    bare,         ///< … without flags, date within what every server takes
+};
+
+struct Job {
+    Place place;
+    std::string display;      ///< the source's decoded name
+    std::string source_name;  ///< wire
+    dedup::MailboxRecord record;
+    bool record_is_new = false;
+
+    // The source as listed: what the checkpoint will say.
+    std::uint32_t uid_validity = 0, uid_next = 0, messages = 0;
+    std::uint64_t highest_modseq = 0;
+    // The destination as listed (or as CREATE left it).
+    std::uint32_t destination_uid_validity = 0, destination_uid_next = 1, destination_messages = 0;
+
+    // This attempt's plan.
+    FlagTable flags;
+    std::vector<Meta> todo;  ///< to be copied, in rising UID
+    AllowedFlags allowed;
+    struct FlagChange {
+        std::uint32_t source_uid, destination_uid;
+        Flags add, remove, base;
+    };
+    std::vector<FlagChange> flag_changes;
+    std::vector<dedup::Intent> old_intents;
+    std::vector<std::uint32_t> missing;                 ///< asked for and not sent by the source
+    std::vector<std::pair<std::uint32_t, Care>> again;  ///< refused in a group: to be tried alone
+    std::vector<std::pair<std::uint32_t, Error>>
+        hopeless;                             ///< refused alone and bare: to be listed
+    std::vector<std::uint32_t> unknown_uids;  ///< copied, destination UID not told
+    std::set<std::string> dropped_flags;
+    std::size_t groups_open = 0;   ///< queued or unanswered
+    std::size_t windows_open = 0;  ///< asked for, not answered
+    bool all_asked = false;        ///< the last window was sent
+    std::uint32_t highest_destination_uid = 0;
+
+    // For the books, over all attempts of this run.
+    std::uint64_t copied = 0, adopted = 0, refused = 0, vanished = 0, flags_updated = 0;
+    std::uint64_t exists = 0;          ///< at the source when it was examined
+    std::uint64_t fresh_messages = 0;  ///< listed at or above the checkpoint
+    std::map<std::uint32_t, unsigned>
+        losses;  ///< UID: connections that ended while it was in flight
+    bool started = false;
+    bool finished = false;
+    bool failed = false;  ///< given up, with a reason in the report
+};
+
+/// Messages that go to the destination together.
+struct Group {
+    struct Item {
+        std::uint32_t uid = 0;
+        std::uint32_t meta = 0;  ///< index into Job::todo
+        std::uint64_t size = 0;
+        dedup::Digest128 digest{};
+        std::shared_ptr<Window> window;
+    };
+    /// A command inside `buffer`: [begin, end) with `items` messages.
+    struct Command {
+        std::size_t begin = 0, end = 0;
+        std::size_t first_item = 0, items = 0;
+        std::size_t literal = 0;  ///< synchronising: the literal's octets start here; else 0
+        session::Ticket ticket;
+        bool written = false;
+    };
+    std::shared_ptr<Job> job;
+    std::string buffer;
+    std::vector<Item> items;
+    std::vector<Command> commands;
+    std::size_t credit = 0;  ///< octets counted against the lane's buffer
+    Care care = Care::none;
+    bool new_kind = false;  ///< an argument the server has not proved to understand
+
+    // Cut-through of one large message.
+    bool streamed = false;
+    std::uint64_t stream_bytes = 0;
+    std::string_view chunk;  ///< waits to be written
+    bool chunk_ready = false, chunk_last = false;
+    bool stream_refused = false;  ///< the destination takes no more of it: the rest is dropped
+    std::unique_ptr<dedup::ContentDigest> digest;
+};
+
+}  // namespace imapult::replica

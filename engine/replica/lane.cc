@@ -1,0 +1,250 @@
+// A lane's life: attempts, and what happens between them.
+
+#include "engine/replica/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+
+namespace imapult::replica {
+namespace {
+
+constexpr std::size_t kWindowsOutstanding = 2;
+
+/// An error that no new connection cures.
+bool is_final(const Error& error) {
+    return error.retry == Retry::never && error.scope >= Scope::account;
+}
+
+}  // namespace
+
+Lane::Lane(Account& account, JobQueue& queue, unsigned number)
+    : account_(&account),
+      queue_(&queue),
+      number_(number),
+      wake_(account.environment.scheduler),
+      window_slots_(account.environment.scheduler, kWindowsOutstanding),
+      select_lock_(account.environment.scheduler, 1),
+      helpers_(account.environment.scheduler) {}
+
+Lane::~Lane() = default;
+
+void Lane::fail(Error error, std::optional<Side> side) {
+    if (!error_) {
+        error_ = std::move(error);
+        error_side_ = side;
+        if (source_) source_->connection().abort();
+        if (destination_) destination_->connection().abort();
+    }
+    wake();
+}
+
+void Lane::stop(bool at_once) {
+    if (at_once) {
+        fail(Error{Code::cancelled, Scope::account, Retry::later, Outcome::unknown, {}, "stopped"},
+             std::nullopt);
+    }
+    wake();
+}
+
+void Account::on_stop(report::StopToken::Level level) {
+    for (Lane* lane : lanes) lane->stop(level == report::StopToken::Level::at_once);
+    changed.notify_all();
+}
+
+/// Both at once: the round trips of one hide behind the other's.
+Task<bool> Lane::open_sessions() {
+    session::Environment& environment = account_->environment;
+    runtime::TaskScope both(environment.scheduler);
+    const auto open = [](Lane* lane, Side side) -> Task<void> {
+        const EndpointSpec& spec = side == Side::source ? lane->account_->source_endpoint
+                                                        : lane->account_->destination_endpoint;
+        auto session = co_await Session::open(lane->account_->environment, spec, side);
+        if (!session) {
+            lane->fail(std::move(session).error(), side);
+            co_return;
+        }
+        (side == Side::source ? lane->source_ : lane->destination_) = std::move(*session);
+    };
+    if (!source_) both.spawn(open(this, Side::source));
+    if (!destination_) both.spawn(open(this, Side::destination));
+    co_await both.join();
+    co_return !error_;
+}
+
+Task<void> Lane::close_sessions(bool polite) {
+    for (auto* session : {&source_, &destination_}) {
+        if (!*session) continue;
+        co_await (*session)->close(polite);
+        account_->count_wire(**session);
+        session->reset();
+    }
+}
+
+Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> destination) {
+    account_->lanes.insert(this);
+    source_ = std::move(source);
+    destination_ = std::move(destination);
+    unsigned failures = 0;
+    bool polite = true;
+    while (!account_->stopping() && !queue_->empty()) {
+        const std::uint64_t settled_before = settled_;
+        Result<void> result;
+        if (co_await open_sessions()) {
+            result = co_await attempt();
+        } else {
+            result = std::unexpected(*error_);
+        }
+        if (result) break;
+        polite = false;
+        Error error = std::move(result).error();
+        const std::optional<Side> side = error_side_;
+        co_await close_sessions(false);
+        for (auto job = mine_.rbegin(); job != mine_.rend(); ++job) {
+            reset_job(**job);
+            queue_->push_front(*job);
+        }
+        mine_.clear();
+        error_.reset();
+        if (account_->stopping()) break;
+        if (is_final(error)) {
+            account_->give_up(std::move(error), side);
+            break;
+        }
+        failures = settled_ > settled_before ? 1 : failures + 1;
+        if (failures > limits::kReconnectsPerAccountMax) {
+            error.text +=
+                "; given up after " + std::to_string(failures) + " attempts without progress";
+            account_->give_up(std::move(error), side);
+            break;
+        }
+        const Nanos delay =
+            session::backoff(failures, error.retry_after, account_->environment.seed + number_);
+        account_->observer.retrying(account_->index, side.value_or(Side::source),
+                                    std::chrono::duration_cast<std::chrono::milliseconds>(delay),
+                                    error);
+        const Nanos until = account_->environment.scheduler.now() + delay;
+        while (!account_->stopping() && account_->environment.scheduler.now() < until) {
+            (void)co_await account_->changed.wait(until);
+        }
+    }
+    co_await close_sessions(polite && !account_->stopping());
+    // Callbacks of commits point here.
+    auto drained = co_await account_->writer.drain();
+    if (!drained) account_->give_up(std::move(drained).error(), std::nullopt);
+    account_->lanes.erase(this);
+    account_->changed.notify_all();
+}
+
+Task<Result<void>> Lane::attempt() {
+    pump_done_ = appender_done_ = false;
+    buffered_ = 0;
+    open_group_.reset();
+    runtime::TaskScope scope(account_->environment.scheduler);
+    scope.spawn(appender());
+    scope.spawn(settler());
+    co_await pump();
+    pump_done_ = true;
+    wake();
+    if (account_->fatal || account_->stop.level() == report::StopToken::Level::at_once) stop(true);
+    co_await scope.join();
+    co_await helpers_.join();
+    to_send_.clear();
+    to_settle_.clear();
+    open_group_.reset();
+    if (error_) co_return std::unexpected(*error_);
+    co_return Result<void>{};
+}
+
+/// Jobs one after another; what needs the source again (refused and missing messages) comes when
+/// the others are through, so that nothing stalls for one bad message.
+Task<void> Lane::pump() {
+    const bool compress = account_->options.compress_on ||
+                          (!account_->options.compress_off && !source_->connection().is_loopback());
+    if (compress && !account_->options.dry_run) {
+        for (Session* session : {source_.get(), destination_.get()}) {
+            if (session->connection().is_loopback() && !account_->options.compress_on) continue;
+            auto done = co_await session->compress();
+            if (!done) co_return fail(std::move(done).error(), session->side());
+        }
+    }
+    while (!stopped() && !queue_->empty()) {
+        std::shared_ptr<Job> job = queue_->front();
+        queue_->pop_front();
+        mine_.push_back(job);
+        auto planned = co_await prepare(job);
+        if (!planned) {
+            Error error = std::move(planned).error();
+            if (error_) co_return;
+            if (error.scope == Scope::mailbox && error.retry != Retry::later) {
+                give_up_job(*job, error);
+                std::erase(mine_, job);
+                continue;
+            }
+            co_return fail(std::move(error), std::nullopt);
+        }
+        if (account_->options.dry_run) {
+            job->finished = true;
+            std::erase(mine_, job);
+            continue;
+        }
+        co_await fetch(job);
+        if (stopped()) break;
+        helpers_.spawn(finish_when_settled(job));
+    }
+    for (const std::shared_ptr<Job>& job : JobQueue(mine_)) {
+        while (!error_ && !job->finished && (job->windows_open > 0 || job->groups_open > 0))
+            co_await wake_.wait();
+        if (error_) co_return;
+        const bool open = !job->again.empty() || !job->missing.empty() || !job->hopeless.empty();
+        if (!open || job->finished || account_->stopping()) continue;
+        co_await retry(job);
+        if (stopped()) continue;
+        auto done = co_await finish(job);
+        if (!done) co_return fail(std::move(done).error(), Side::destination);
+    }
+    while (!error_ && helpers_.running() > 0) co_await wake_.wait();
+}
+
+Task<void> Lane::finish_when_settled(std::shared_ptr<Job> job) {
+    while (!error_ && (job->windows_open > 0 || job->groups_open > 0)) co_await wake_.wait();
+    const bool open = !job->again.empty() || !job->missing.empty() || !job->hopeless.empty();
+    if (!error_ && !open && !account_->stopping()) {
+        auto done = co_await finish(job);
+        if (!done) fail(std::move(done).error(), Side::destination);
+    }
+    wake_.notify_all();
+}
+
+/// Forgets an attempt's plan; what is known is in the ledger.
+void Lane::reset_job(Job& job) {
+    job.todo.clear();
+    job.flags = FlagTable();
+    job.flag_changes.clear();
+    job.old_intents.clear();
+    job.missing.clear();
+    job.again.clear();
+    job.hopeless.clear();
+    job.unknown_uids.clear();
+    job.groups_open = job.windows_open = 0;
+    job.all_asked = false;
+}
+
+void Lane::give_up_job(Job& job, const Error& error) {
+    job.failed = true;
+    job.finished = true;
+    account_->log(report::LogLevel::error, job.display + ": " + error.text);
+    report::Refusal refusal;
+    refusal.account = account_->summary.account;
+    refusal.mailbox = printable(job.display);
+    refusal.reason = error.text;
+    refusal.count = job.messages;
+    account_->observer.message_refused(account_->index, refusal);
+    account_->summary.refusals.push_back(std::move(refusal));
+    account_->observer.mailbox_finished(account_->index, job.display);
+    account_->changed.notify_all();
+}
+
+}  // namespace imapult::replica

@@ -1,0 +1,278 @@
+// What is to be done in one mailbox: new messages, changed flags, what an earlier pass left open.
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/limits.h"
+#include "engine/base/text.h"
+#include "engine/replica/lane.h"
+
+namespace imapult::replica {
+namespace {
+
+/// What the ledger knows of a mailbox from `first` on.
+struct Known {
+    std::vector<std::uint32_t> source;       ///< rising
+    std::vector<std::uint32_t> destination;  ///< rising, without 0
+    std::vector<dedup::Intent> intents;
+};
+
+Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::uint32_t first,
+                         std::uint32_t destination_first) {
+    Known known;
+    IMAPULT_TRY(known.intents, ledger.intents(mailbox));
+    auto visited =
+        ledger.visit_messages(mailbox, first, UINT32_MAX, [&](const dedup::MessageRecord& message) {
+            known.source.push_back(message.source_uid);
+            if (message.destination_uid >= destination_first && message.destination_uid != 0) {
+                known.destination.push_back(message.destination_uid);
+            }
+            return true;
+        });
+    if (!visited) return std::unexpected(std::move(visited).error());
+    std::sort(known.destination.begin(), known.destination.end());
+    return known;
+}
+
+bool has_keywords(const Job& job) {
+    const auto wants = [&](std::uint32_t set) { return !job.flags.at(set).keywords.empty(); };
+    return std::any_of(job.todo.begin(), job.todo.end(),
+                       [&](const Meta& m) { return wants(m.flags); }) ||
+           std::any_of(job.flag_changes.begin(), job.flag_changes.end(),
+                       [](const Job::FlagChange& c) { return !c.add.keywords.empty(); });
+}
+
+/// With --retry-refused: what the destination refused in earlier passes, below the checkpoint.
+std::vector<std::uint32_t> refused_before(const Account& account, const Job& job,
+                                          std::uint32_t base) {
+    std::vector<std::uint32_t> uids;
+    if (!account.options.retry_refused || base <= 1) return uids;
+    const dedup::MailboxId id = job.record.id;
+    for (auto at = account.refusals.lower_bound({id, 0}); at != account.refusals.end(); ++at) {
+        if (at->first.first != id || at->first.second >= base) break;
+        uids.push_back(at->first.second);
+    }
+    return uids;
+}
+
+}  // namespace
+
+Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
+    const dedup::MailboxRecord& record = job->record;
+    const std::uint32_t base = record.complete ? record.source_uid_next : 1;
+    dedup::Ledger& ledger = account_->ledger;
+    Known known;
+    if (!job->record_is_new) {
+        const std::uint32_t floor = std::max(record.destination_uid_next, 1U);
+        const dedup::MailboxId id = record.id;
+        auto read = co_await account_->read_ledger(
+            [&ledger, id, base, floor] { return read_known(ledger, id, base, floor); });
+        if (!read) co_return std::unexpected(std::move(read).error());
+        known = std::move(*read);
+    }
+    job->old_intents = std::move(known.intents);
+
+    std::vector<Meta> fresh;
+    std::vector<FlagSink::Entry> changed;
+    auto examined = co_await examine(*job, fresh, changed);
+    if (!examined) co_return examined;
+
+    // What an earlier attempt settled is not asked for again.
+    for (const Meta& meta : fresh) {
+        if (std::binary_search(known.source.begin(), known.source.end(), meta.uid)) continue;
+        const auto refusal = account_->refusals.find({record.id, meta.uid});
+        if (refusal != account_->refusals.end() && !account_->options.retry_refused) {
+            continue;
+        }
+        job->todo.push_back(meta);
+    }
+    job->todo.shrink_to_fit();
+    std::uint64_t bytes = 0;
+    for (const Meta& meta : job->todo) bytes += meta.size;
+    if (!job->started) {
+        job->started = true;
+        account_->observer.mailbox_started(account_->index, job->display, job->exists,
+                                           job->todo.size(), bytes);
+    }
+    if (record.complete) {
+        const std::uint64_t expected = record.source_messages + job->fresh_messages;
+        if (expected > job->exists) {
+            account_->notice(printable(job->display), report::NoticeKind::deleted_at_source,
+                             std::to_string(expected - job->exists) +
+                                 " messages copied earlier are gone at the source; they were kept "
+                                 "at the destination");
+        }
+        auto planned = co_await plan_flags(*job, std::move(changed));
+        if (!planned) co_return planned;
+    }
+    if (!account_->options.dry_run) co_await start_record(*job);
+    auto adopted = co_await adopt(*job, std::move(known.destination));
+    if (!adopted) co_return adopted;
+    if (account_->options.dry_run) {
+        job->copied = job->todo.size();
+        job->flags_updated = job->flag_changes.size();
+        report::Progress progress;
+        progress.copied = job->copied;
+        progress.bytes_copied = 0;
+        account_->observer.progress(account_->index, progress);
+        account_->summary.bytes.copied += bytes;
+        account_->observer.mailbox_finished(account_->index, job->display);
+        co_return Result<void>{};
+    }
+    co_return co_await learn_allowed(*job);
+}
+
+/// EXAMINE, the metadata of new messages and the flags that changed: one write, one round trip.
+Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
+                                 std::vector<FlagSink::Entry>& changed) {
+    const dedup::MailboxRecord& record = job.record;
+    const imap::CapabilitySet& can = source_->capabilities();
+    const std::uint32_t base = record.complete ? record.source_uid_next : 1;
+    const std::uint32_t last = job.uid_next > 0 ? job.uid_next - 1 : UINT32_MAX;
+
+    SelectSink selected;
+    imap::source::ExamineOptions how;
+    how.condstore = can.has("CONDSTORE") || can.has("QRESYNC");
+    auto examine = imap::source::examine(job.source_name, how, source_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    session::Ticket opened = source_->start(std::move(*examine), &selected);
+
+    MetaSink metas(base, last, job.flags);
+    session::Ticket asked;
+    if (last >= base && (job.messages > 0 || job.uid_next == 0)) {
+        imap::FetchItems items;
+        items.flags = items.internal_date = items.size = true;
+        auto fetch = imap::source::uid_fetch(imap::UidSet(base, last), items, std::nullopt,
+                                             source_->encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        asked = source_->start(std::move(*fetch), &metas);
+    }
+    FlagSink flags(1, base > 1 ? base - 1 : 0, job.flags);
+    session::Ticket reflagged;
+    const bool by_modseq = record.source_highest_modseq > 0 && job.highest_modseq > 0;
+    const bool same = by_modseq && record.source_highest_modseq == job.highest_modseq;
+    if (record.complete && base > 1 && !same && job.messages > 0) {
+        imap::FetchItems items;
+        items.flags = true;
+        std::optional<std::uint64_t> since;
+        if (by_modseq) since = record.source_highest_modseq;
+        auto fetch =
+            imap::source::uid_fetch(imap::UidSet(1, base - 1), items, since, source_->encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        reflagged = source_->start(std::move(*fetch), &flags);
+    }
+
+    MetaSink again(1, base > 1 ? base - 1 : 0, job.flags);
+    std::vector<session::Ticket> retried;
+    for (const imap::UidSet& set : uid_sets(refused_before(*account_, job, base), 0)) {
+        imap::FetchItems items;
+        items.flags = items.internal_date = items.size = true;
+        auto fetch = imap::source::uid_fetch(set, items, std::nullopt, source_->encoding());
+        if (fetch) retried.push_back(source_->start(std::move(*fetch), &again));
+    }
+
+    auto reply = co_await source_->finish(opened);
+    Result<session::Reply> got;
+    Result<session::Reply> flagged;
+    if (asked) got = co_await source_->finish(asked);
+    if (reflagged) flagged = co_await source_->finish(reflagged);
+    for (session::Ticket& ticket : retried) (void)co_await source_->finish(ticket);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (!reply->ok()) {
+        co_return std::unexpected(session::refusal(*reply, source_->connection().peer(),
+                                                   "open the mailbox " + printable(job.display)));
+    }
+    for (const auto* answer : {&got, &flagged}) {
+        if (!*answer) co_return std::unexpected((*answer).error());
+        if (!(*answer)->ok()) {
+            co_return std::unexpected(
+                session::refusal(**answer, source_->connection().peer(),
+                                 "list the messages of " + printable(job.display)));
+        }
+    }
+    if (selected.uid_validity && *selected.uid_validity != job.uid_validity) {
+        co_return ::imapult::fail(
+            Code::unavailable, Scope::mailbox, Retry::never,
+            "the mailbox was replaced (UIDVALIDITY) while it was being read; run again");
+    }
+    job.exists = selected.exists;
+    fresh = metas.take();
+    changed = flags.take();
+    job.fresh_messages = fresh.size();
+    const std::vector<Meta> older = again.take();
+    fresh.insert(fresh.begin(), older.begin(), older.end());
+    if (job.uid_next == 0) job.uid_next = fresh.empty() ? base : fresh.back().uid + 1;
+    co_return Result<void>{};
+}
+
+/// Compares the source's flags with the base in the ledger: only what changed at the source is
+/// carried over, so that what users changed at the destination stays.
+Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagSink::Entry> changed) {
+    if (changed.empty()) co_return Result<void>{};
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    const FlagTable& table = job.flags;
+    auto changes = co_await account_->read_ledger(
+        [&ledger, id, &changed, &table]() -> Result<std::vector<Job::FlagChange>> {
+            std::vector<Job::FlagChange> out;
+            auto next = changed.begin();
+            auto visited = ledger.visit_messages(
+                id, changed.front().uid, changed.back().uid,
+                [&](const dedup::MessageRecord& record) {
+                    while (next != changed.end() && next->uid < record.source_uid) ++next;
+                    if (next == changed.end()) return false;
+                    if (next->uid != record.source_uid) return true;
+                    const Flags& now = table.at(next->flags);
+                    if (now == record.base) return true;
+                    out.push_back({record.source_uid, record.destination_uid,
+                                   minus(now, record.base), minus(record.base, now), now});
+                    return true;
+                });
+            if (!visited) return std::unexpected(std::move(visited).error());
+            return out;
+        });
+    if (!changes) co_return std::unexpected(std::move(changes).error());
+    job.flag_changes = std::move(*changes);
+    co_return Result<void>{};
+}
+
+/// Which keywords the destination takes: asked only where there are any, since selecting the
+/// destination's mailbox makes appending to it dearer.
+Task<Result<void>> Lane::learn_allowed(Job& job) {
+    job.allowed = AllowedFlags{};
+    if (!has_keywords(job)) co_return Result<void>{};
+    co_await select_lock_.take(1);
+    SelectSink selected;
+    auto select = imap::destination::select(job.place.name, false, destination_->encoding());
+    if (!select) {
+        select_lock_.give(1);
+        co_return std::unexpected(std::move(select).error());
+    }
+    session::Ticket opened = destination_->start_change(std::move(*select), &selected);
+    session::Ticket left;
+    if (destination_->capabilities().has("UNSELECT"))
+        left = destination_->start(imap::source::unselect());
+    auto reply = co_await destination_->finish(opened);
+    if (left) (void)co_await destination_->finish(left);
+    select_lock_.give(1);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (reply->ok()) job.allowed = AllowedFlags::from(selected.permanent_flags);
+    co_return Result<void>{};
+}
+
+/// The mailbox stands in the ledger before anything of it is sent.
+Task<void> Lane::start_record(Job& job) {
+    if (!job.record_is_new) co_return;
+    dedup::Batch batch;
+    batch.put_mailbox(job.record);
+    batch.make_durable();
+    bool done = false;
+    account_->writer.commit(std::move(batch), [this, &done] {
+        done = true;
+        wake();
+    });
+    while (!done) co_await wake_.wait();
+    job.record_is_new = false;
+}
+
+}  // namespace imapult::replica

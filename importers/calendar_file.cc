@@ -154,8 +154,7 @@ void Cutter::begin(std::string_view raw, std::size_t at) {
 
 void Cutter::end(std::string_view name, std::size_t at) {
     if (equal_ignoring_case(name, "VCALENDAR")) {
-        if (!stack_.empty())
-            close_piece(at, "the item has no END line before its calendar ends");
+        if (!stack_.empty()) close_piece(at, "the item has no END line before its calendar ends");
         if (in_calendar_) leave_calendar(nullptr);
         return;
     }

@@ -198,6 +198,10 @@ SslContextPtr new_context(const SSL_METHOD* method) {
 Result<SslContextPtr> new_client_context(TlsClientContext::Impl& impl, const std::string& ca_file) {
     SslContextPtr context = new_context(TLS_client_method());
     SSL_CTX_set_ex_data(context.get(), context_index(), &impl);
+    // The three of RFC 8446, the cheapest first: AES-128 costs a quarter less than AES-256.
+    SSL_CTX_set_ciphersuites(context.get(),
+                             "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                             "TLS_CHACHA20_POLY1305_SHA256");
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
     SSL_CTX_set_cert_verify_callback(context.get(), &judge_certificate, nullptr);
     SSL_CTX_set_session_cache_mode(context.get(),

@@ -284,12 +284,14 @@ class ResponseParser {
     ResponseParser(ResponseParser&&) noexcept;
     ResponseParser& operator=(ResponseParser&&) noexcept;
 
+    /// Only when next() has returned NeedInput, or before the first next().
     void feed(std::string_view bytes);
     /// An error (Code::protocol or Code::limit, Scope::connection) means: close the connection.
     Result<Event> next();
 
     /// Bytes fed but not yet consumed: what stands behind the last event (for COMPRESS, and for
-    /// STARTTLS, where anything here is an attack). Only meaningful between events.
+    /// STARTTLS, where anything here is an attack). Only meaningful between responses; to go on with
+    /// another stream, start with a new parser.
     [[nodiscard]] std::string_view unconsumed() const;
     [[nodiscard]] std::uint64_t quirk_count(Quirk quirk) const;
 

@@ -594,7 +594,9 @@ Result<Event> ResponseParser::next() {
 }
 
 std::string_view ResponseParser::unconsumed() const {
-    return state_->input;
+    // The start of a response may already have been set aside for the next feed.
+    const bool set_aside = !state_->pending.empty() && !state_->pending_done;
+    return set_aside ? std::string_view(state_->pending) : state_->input;
 }
 
 std::uint64_t ResponseParser::quirk_count(Quirk quirk) const {

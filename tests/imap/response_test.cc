@@ -223,6 +223,12 @@ TEST(Response, UnconsumedIsWhatStandsBehindTheLastEvent) {
     parser.feed("a1 OK begin TLS\r\n* OK injected\r\n");
     ASSERT_TRUE(parser.next());
     EXPECT_EQ(parser.unconsumed(), "* OK injected\r\n");
+    ResponseParser second;
+    second.feed("a1 OK begin TLS\r\n* OK inj");
+    ASSERT_TRUE(second.next());
+    EXPECT_EQ(second.unconsumed(), "* OK inj");
+    ASSERT_TRUE(second.next());  // wants more, and has set aside what it has
+    EXPECT_EQ(second.unconsumed(), "* OK inj");
 }
 
 }  // namespace

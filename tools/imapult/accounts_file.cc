@@ -84,6 +84,11 @@ std::optional<Column> column_of(std::string_view name) {
     return std::nullopt;
 }
 
+/// Nothing that looks like several fields: a password must not be taken for part of a name.
+bool is_address(std::string_view text) {
+    return text.contains('@') && text.find_first_of(" \t;,\"'") == std::string_view::npos;
+}
+
 /// How the file is to be read.
 struct Layout {
     char separator = ',';
@@ -182,7 +187,7 @@ class Parser {
                          parse_number(record.fields[6]);
         if (ten)
             return Layout{separator, false, {kTenColumns.begin(), kTenColumns.end()}, 0, false};
-        if (count == 1 && record.fields[0].contains('@')) {
+        if (count == 1 && is_address(record.fields[0])) {
             return Layout{separator, false, {Column::source_user}, 0, true};
         }
         return std::nullopt;
@@ -252,8 +257,7 @@ class Parser {
                 file_name_, record.line));
         }
         const std::string& first = record.fields[0];
-        if (layout.addresses_only &&
-            (!first.contains('@') || first.find_first_of(" \t;,\"'") != std::string::npos)) {
+        if (layout.addresses_only && !is_address(first)) {
             error(record.line, "the line is not an address, as the lines before it are",
                   "write one address a line, or begin the file with a header such as "
                   "source_user;source_password");

@@ -134,8 +134,6 @@ Result<> PlanWriter::prepare() {
     }
     plan_.write("{\"version\":1,\"profile\":" + json_string(name_of(report_.profile)) +
                 ",\"actions\":[");
-    ldif_.write("version: 1\n\n");
-    keep_.write("version: 1\n\n");
     accounts_.write("source_user,destination_user\n");
     passwords_.write("account,password\n");
     return {};

@@ -1,0 +1,82 @@
+"""The SOAP road against a stand-in that stores into a real slapd: the same directory as by LDAP."""
+
+import sys
+import unittest
+
+import organisation as o
+from provision_case import HERE, ROOT_DN, ROOT_PASSWORD, ProvisionCase, Slapd
+
+sys.path.insert(0, str(HERE.parent / "support" / "carbonio_soap"))
+from standin import Standin  # noqa: E402
+
+
+class SoapRoad(ProvisionCase):
+    def standin(self, server, **options):
+        standin = Standin(server.port, ROOT_DN, ROOT_PASSWORD, **options).serve(self.folder)
+        self.addCleanup(standin.close)
+        self.admin_secret = self.write("admin-secret", "admin-secret\n")
+        return standin
+
+    def soap(self, standin, expect=0, admin="admin@example.com"):
+        return self.json("apply", self.out, "--soap", standin.url, "--admin", admin, "--password-file",
+                         self.admin_secret, "--destination-ca-file", standin.certificate, expect=expect)
+
+    def test_the_soap_road_ends_in_the_same_directory_as_the_ldap_road(self):
+        org = o.Organisation(accounts=500)
+        source = self.write("zimbra.ldif", o.zimbra(org))
+        with Slapd() as by_ldap, Slapd() as by_soap:
+            self.plan(source, extra=["--against", by_ldap.url, *self.bind()])
+            self.apply(by_ldap)
+            standin = self.standin(by_soap, requests_per_token=400)
+            actions = self.soap(standin)["actions"]
+            self.assertEqual(actions["failed"] + actions["skipped"], 0)
+            self.assertEqual(actions["total"], actions["created"] + actions["updated"] + actions["unchanged"])
+            first, second = self.without_ids(self.dump(by_ldap)), self.without_ids(self.dump(by_soap))
+            self.assertEqual(first.keys(), second.keys())
+            for dn in first:
+                self.assertEqual(first[dn], second[dn], dn)
+            self.assertEqual(self.verify(by_soap)["entries"]["different"], 0)
+            a = org.accounts[1]
+            self.assertTrue(self.binds(by_soap, f"uid={a.local},ou=people,{o.domain_dn(a.domain)}", a.password))
+            standin.writes = 0
+            again = self.soap(standin)["actions"]
+            self.assertEqual((again["created"], again["updated"], again["failed"]), (0, 0, 0), again)
+            self.assertEqual(standin.writes, 0)
+
+    def test_one_account_in_maintenance_does_not_stop_the_others(self):
+        org = o.Organisation(accounts=12, lists=2, groups=1, resources=0)
+        org.accounts[1].signatures = 1
+        text = o.zimbra(org)
+        marker = f"zimbraMailDeliveryAddress: {org.accounts[1].address}\n"
+        head, tail = text.split(marker)
+        text = head + marker + tail.replace("zimbraAccountStatus: active", "zimbraAccountStatus: maintenance", 1)
+        with Slapd() as server:
+            self.plan(self.write("zimbra.ldif", text))
+            report = self.soap(self.standin(server), expect=1)
+            self.assertIn(org.accounts[1].address, str(report["failures"]))
+            people = self.dump(server, search="(objectClass=zimbraAccount)")
+            self.assertEqual(len(people), 12 + 1)
+
+    def test_refusals_have_their_exit_codes(self):
+        org = o.Organisation(accounts=3, lists=0, groups=0, resources=0)
+        with Slapd() as server:
+            self.plan(self.write("zimbra.ldif", o.zimbra(org)))
+            standin = self.standin(server)
+            wrong = self.write("wrong", "not-the-secret\n")
+            base = ["apply", self.out, "--soap", standin.url, "--admin", "admin@example.com", "--password-file"]
+            self.run_program(*base, wrong, "--destination-ca-file", standin.certificate, expect=3)
+            self.run_program(*base, self.admin_secret, expect=4)
+            inside = ["apply", self.out, "--soap", standin.url.replace("//", "//admin:hunter2secret@"), "--admin", "a",
+                      "--password-file", self.admin_secret]
+            done = self.run_program(*inside, expect=2)
+            self.assertNotIn("hunter2secret", done.stdout + done.stderr)
+            done = self.run_program("apply", self.out, "--directory", "ldap://cn=x:hunter2secret@127.0.0.1",
+                                    *self.bind(), expect=2)
+            self.assertNotIn("hunter2secret", done.stdout + done.stderr)
+            self.run_program("apply", self.out, "--directory", server.url, "--bind-dn", ROOT_DN,
+                             "--bind-password-file", wrong, expect=3)
+            self.run_program("apply", self.out, "--directory", "ldap://127.0.0.1:1", *self.bind(), expect=4)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

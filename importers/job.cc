@@ -85,7 +85,7 @@ Result<> ScriptWriter::post(const std::string& account, const std::string& folde
         file = "files/" + safe_file_name(account) + number.data() + ending;
         commands_[account] += "sm " + account + " pru " +
                               quote("/" + http::percent_encode(folder) + "?" + query) + " " +
-                              quote(file) + "\n";
+                              (file.contains(' ') ? quote(file) : file) + "\n";
     }
     return write_file(directory_ + "/" + file, body);
 }

@@ -174,7 +174,7 @@ std::string RunReport::json() const {
     nlohmann::json notes = nlohmann::json::array();
     nlohmann::json per_account = nlohmann::json::array();
     for (const AccountReport& a : accounts) {
-        const std::string status = status_of(a);
+        const std::string status = error ? "failed" : status_of(a);
         complete += status == "complete" ? 1 : 0;
         partial += status == "partial" ? 1 : 0;
         failed += status == "failed" ? 1 : 0;

@@ -427,6 +427,9 @@ bool Client::Impl::set_up(Transfer& transfer) {
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     set(CURLOPT_PIPEWAIT, 1L);
     set(CURLOPT_TCP_NODELAY, 1L);
+    // On a connection that was used before, libcurl sends again by itself when it is closed without a
+    // reply. The server may have done the work, so what must not be repeated gets a new connection.
+    if (request.method != "GET" && request.resend != Resend::if_lost) set(CURLOPT_FRESH_CONNECT, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.total_timeout.count()));
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);

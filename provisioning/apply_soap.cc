@@ -122,6 +122,8 @@ class SoapApplier {
         states_.try_emplace(dn, State::unchanged);
         const auto kind = kind_of_entry(record.entry);
         if (kind == Kind::alias || kind == Kind::unit || kind == Kind::container) {
+            builder_.calls_for(
+                record.entry);  // outside members of a dynamic group stand in its unit
             return note_companion(record.entry, kind, from);
         }
         for (const auto& call : builder_.calls_for(record.entry)) {

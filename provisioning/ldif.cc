@@ -380,7 +380,8 @@ bool is_ldif_safe(std::string_view value) {
     if (first == ' ' || first == ':' || first == '<' || value.back() == ' ') return false;
     return std::ranges::all_of(value, [](char c) {
         const auto octet = static_cast<unsigned char>(c);
-        return octet != 0 && octet != '\n' && octet != '\r' && octet < 0x7F;
+        // RFC 2849 would let other control characters stand; libldap's reader strips a leading one.
+        return octet >= 0x20 && octet < 0x7F;
     });
 }
 

@@ -90,6 +90,7 @@ Task<Result<void>> Lane::send_synchronised(Group& group, Group::Command& command
     } else if (agreed.error().code == Code::refused) {
         agreed = Result<void>{};  // the settler reads the tagged answer
     }
+    connection.end_pieces();
     command.written = true;
     co_return agreed;
 }
@@ -97,6 +98,12 @@ Task<Result<void>> Lane::send_synchronised(Group& group, Group::Command& command
 /// One large message, chunk by chunk as the source sends it: nothing of it is kept.
 Task<Result<void>> Lane::send_stream(Group& group) {
     session::Connection& connection = destination_->connection();
+    auto sent = co_await send_stream_pieces(group, connection);
+    connection.end_pieces();
+    co_return sent;
+}
+
+Task<Result<void>> Lane::send_stream_pieces(Group& group, session::Connection& connection) {
     Group::Command& command = group.commands.front();
     command.ticket = connection.start_pieces("APPEND", command.literal == 0);
     auto agreed =

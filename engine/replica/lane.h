@@ -86,6 +86,7 @@ class Lane {
     Task<Result<void>> send(std::shared_ptr<Group> group);
     Task<Result<void>> send_synchronised(Group& group, Group::Command& command);
     Task<Result<void>> send_stream(Group& group);
+    Task<Result<void>> send_stream_pieces(Group& group, session::Connection& connection);
     Task<void> settler();
     Task<void> settle_group(Group& group);
     void receipt(Group& group, const Group::Command& command, const session::Reply& reply);

@@ -272,6 +272,10 @@ void Connection::enqueue(Output output) {
         if (output.wipe) Secret::wipe(output.text);
         return;
     }
+    if (in_pieces_ && output.ticket != in_pieces_) {
+        held_back_.push_back(std::move(output));
+        return;
+    }
     output_.push_back(std::move(output));
     work_.notify_all();
 }
@@ -311,11 +315,19 @@ Ticket Connection::start_prepared(std::string verb, std::span<char> buffer, bool
 Ticket Connection::start_pieces(std::string verb, bool poisonous) {
     Ticket ticket = new_ticket(std::move(verb), nullptr);
     ticket->poisonous = poisonous;
+    IMAPULT_ASSERT(!in_pieces_);
+    if (!ticket->done) in_pieces_ = ticket;
     Output output;
     output.text = ticket->tag;
     output.ticket = ticket;
     enqueue(std::move(output));
     return ticket;
+}
+
+void Connection::end_pieces() {
+    in_pieces_.reset();
+    for (Output& output : std::exchange(held_back_, {})) output_.push_back(std::move(output));
+    work_.notify_all();
 }
 
 Task<Result<void>> Connection::write_piece(Ticket ticket, std::string_view bytes,
@@ -520,6 +532,8 @@ void Connection::end(Error error) {
         ticket->done = true;
         if (ticket->sink != nullptr) ticket->sink->on_connection_lost();
     }
+    in_pieces_.reset();
+    for (Output& output : std::exchange(held_back_, {})) output_.push_back(std::move(output));
     for (Output& output : output_) {
         if (output.written != nullptr) *output.written = true;
         if (output.wipe) Secret::wipe(output.text);

@@ -107,9 +107,12 @@ class Connection {
     /// Opens a command whose pieces follow by write_piece(); the caller sends nothing else until
     /// the last.
     Ticket start_pieces(std::string verb, bool poisonous);
+    /// Other commands that are started meanwhile are kept back until end_pieces(): between the head of an
+    /// APPEND and its literal the server would read them as the message.
     /// Writes one piece and waits until the stream has taken it. With `await_continuation` it then
     /// waits for `+`; an error Code::refused means that the server answered the command instead.
     Task<Result<void>> write_piece(Ticket ticket, std::string_view bytes, bool await_continuation);
+    void end_pieces();
     /// Signalled whenever prepared output was written or a command was answered, and when the
     /// connection ends.
     runtime::Event& progress() { return progress_; }
@@ -183,6 +186,8 @@ class Connection {
     bool loopback_ = false;
     imap::ResponseParser parser_;
     std::deque<Output> output_;
+    std::deque<Output> held_back_;  ///< of others, while a command is written in pieces
+    Ticket in_pieces_;
     std::deque<Ticket> open_;  ///< in the order of sending
     runtime::Event progress_;  ///< answers, written output, end
     runtime::Event work_;      ///< output queued, stream attached, end

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <set>
 #include <thread>
 #include <unordered_map>
@@ -82,6 +83,10 @@ class LdapApplier {
         }));
         IMAPULT_CHECK(state);
         IMAPULT_CHECK(drain());
+        for (const auto& [name, count] : unknown_) {
+            report_.notes.push_back(name + " is not known at the destination and was left out of " +
+                                    std::to_string(count) + " entries");
+        }
         return std::move(report_);
     }
 
@@ -155,10 +160,16 @@ class LdapApplier {
         std::erase_if(entry.attributes, [&](const Attribute& attribute) {
             const auto plain = attribute.key.substr(0, attribute.key.find(';'));
             if (schema_.attributes.contains(plain)) return false;
-            report_.add_dropped(entry.dn,
-                                attribute.name + ": the destination has no such attribute");
+            ++unknown_[attribute.name];
             return true;
         });
+        if (auto* classes = entry.find("objectclass")) {
+            std::erase_if(classes->values, [&](const std::string& name) {
+                if (schema_.classes.contains(to_lower(name))) return false;
+                ++unknown_["objectClass " + printable(name, 64)];
+                return true;
+            });
+        }
     }
 
     // An entry below something this run created cannot be there already: no need to look.
@@ -328,6 +339,7 @@ class LdapApplier {
     std::unordered_set<std::string> in_flight_dns_;
     std::unordered_set<std::string> new_domains_;
     std::size_t in_flight_bytes_ = 0;
+    std::map<std::string, std::uint64_t> unknown_;  ///< to the destination's schema
 };
 
 }  // namespace

@@ -412,8 +412,7 @@ Result<Members> resolve_members(Index& index, const Destination& destination, co
     return MemberResolver(index, destination).run(item);
 }
 
-Result<> check(Index& index, const Destination& destination, const Settings& settings,
-               std::vector<std::string>&) {
+Result<> check(Index& index, const Destination& destination, const Settings& settings) {
     return Checker(index, destination, settings).run();
 }
 

@@ -36,7 +36,6 @@ Result<Members> resolve_members(Index& index, const Destination& destination, co
 std::optional<ResolvedMember> resolve(const Index& index, const Reference& reference);
 
 /// Takes over ids of the destination (COS, adopted domains) and adds every conflict to the index.
-Result<> check(Index& index, const Destination& destination, const Settings& settings,
-               std::vector<std::string>& notes);
+Result<> check(Index& index, const Destination& destination, const Settings& settings);
 
 }  // namespace imapult::provisioning

@@ -229,6 +229,7 @@ class Program {
         for (const auto& conflict : report.conflicts) {
             object["conflicts"].push_back(conflict_json(report, conflict));
         }
+        if (command == "provision inspect") object["decision_lines"] = report.decision_lines;
         object["problems"] = nlohmann::json::array();
         for (const auto& problem : report.problems) {
             object["problems"].push_back({{"file", printable(report.files[problem.file])},
@@ -316,6 +317,7 @@ class Program {
         object["actions"] = {{"total", report.total},     {"created", report.created},
                              {"updated", report.updated}, {"unchanged", report.unchanged},
                              {"failed", report.failed},   {"skipped", report.skipped}};
+        object["notes"] = report.notes;
         object["failures"] = failures_json(report.failures);
         object["not_carried"] = failures_json(report.dropped);
         out_ << dump(object);

@@ -571,7 +571,7 @@ Result<PlanReport> make_plan(const PlanInput& input, Destination& destination,
     context.shared_password = input.shared_password ? &*input.shared_password : nullptr;
     Index index(source, context);
     IMAPULT_CHECK(index.build());
-    IMAPULT_CHECK(check(index, destination, input.settings, report.notes));
+    IMAPULT_CHECK(check(index, destination, input.settings));
     report.problems = source.problems();
     report.problems_total = source.problems_total();
     report.conflicts = index.conflicts;

@@ -247,8 +247,11 @@ Result<LdapSession> LdapSession::connect(const LdapTarget& target) {
     if (target.starttls || ldaps) IMAPULT_CHECK(check_fingerprint(ldap, target));
     std::string secret(target.password.reveal());
     berval credentials{secret.size(), secret.data()};
-    const int code = ldap_sasl_bind_s(ldap, target.bind_dn.c_str(), LDAP_SASL_SIMPLE, &credentials,
-                                      nullptr, nullptr, nullptr);
+    // Over ldapi the server knows the process's user: SASL EXTERNAL (RFC 4422, appendix A).
+    const bool external = target.bind_dn.empty() && target.url.starts_with("ldapi:");
+    const int code =
+        ldap_sasl_bind_s(ldap, target.bind_dn.c_str(), external ? "EXTERNAL" : LDAP_SASL_SIMPLE,
+                         &credentials, nullptr, nullptr, nullptr);
     Secret::wipe(secret);
     if (code != LDAP_SUCCESS) {
         return ldap_error(ldap, code,

@@ -115,7 +115,6 @@ class PlanWriter {
     bool any_keep_ = false;
     std::unordered_map<std::string, std::string> old_passwords_;
     std::map<std::pair<std::string, std::string>, Routine> routine_;
-    std::vector<std::string> order_;
 };
 
 }  // namespace imapult::provisioning

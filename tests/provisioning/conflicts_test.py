@@ -116,9 +116,16 @@ class Conflicts(ProvisionCase):
             stranger = domain("example.com") + account("ann@example.com", id_=uid_of("another ann"))
             report = self.plan(self.write("e.ldif", stranger), extra=live, expect=2)
             self.assertEqual([c["kind"] for c in report["conflicts"]], ["duplicate_mail"])
-            # An extra entry in a domain of the plan is a difference.
-            self.plan(self.write("d.ldif", changed.replace("Anna", "Hanna")), out="fresh")
-            self.verify(server)
+            # Missing, different and extra entries in a domain that the plan makes.
+            more = changed.replace("Anna", "Peter") + account("new@example.com")
+            self.plan(self.write("f.ldif", more), out="fresh")
+            entries = self.verify(server, expect=7)["entries"]
+            self.assertEqual((entries["missing"], entries["extra"]), (1, 0))
+            self.assertEqual(entries["different"], 1)
+            self.assertEqual(entries["total"], sum(v for k, v in entries.items() if k != "total"))
+            self.plan(self.write("g.ldif", domain("example.com")), out="bare")
+            entries = self.verify(server, expect=7)["entries"]
+            self.assertEqual((entries["missing"], entries["different"], entries["extra"]), (0, 0, 1))
 
     def test_an_adopted_domain_takes_the_accounts(self):
         settings = self.write("provision.toml", '[destination]\nadopt_domains = ["new.example"]\n'

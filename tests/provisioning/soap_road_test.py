@@ -1,10 +1,12 @@
 """The SOAP road against a stand-in that stores into a real slapd: the same directory as by LDAP."""
 
+import subprocess
 import sys
+import time
 import unittest
 
 import organisation as o
-from provision_case import HERE, ROOT_DN, ROOT_PASSWORD, ProvisionCase, Slapd
+from provision_case import HERE, PROGRAM, ROOT_DN, ROOT_PASSWORD, ProvisionCase, Slapd
 
 sys.path.insert(0, str(HERE.parent / "support" / "carbonio_soap"))
 from standin import Standin  # noqa: E402
@@ -42,6 +44,29 @@ class SoapRoad(ProvisionCase):
             again = self.soap(standin)["actions"]
             self.assertEqual((again["created"], again["updated"], again["failed"]), (0, 0, 0), again)
             self.assertEqual(standin.writes, 0)
+
+    def test_a_soap_run_killed_in_the_middle_is_finished_by_the_next(self):
+        org = o.Organisation(accounts=60, lists=8, groups=3)
+        source = self.write("zimbra.ldif", o.zimbra(org))
+        with Slapd() as by_ldap, Slapd() as by_soap:
+            self.plan(source, extra=["--against", by_ldap.url, *self.bind()])
+            self.apply(by_ldap)
+            standin = self.standin(by_soap)
+            for stop in (40, 90, 150):
+                process = subprocess.Popen([PROGRAM, "provision", "apply", self.out, "--soap", standin.url, "--admin",
+                                            "admin@example.com", "--password-file", self.admin_secret,
+                                            "--destination-ca-file", standin.certificate],
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                deadline = time.monotonic() + 60
+                while standin.writes < stop and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.002)
+                process.kill()
+                process.wait()
+            actions = self.soap(standin)["actions"]
+            self.assertEqual(actions["failed"] + actions["skipped"], 0)
+            self.assertGreater(actions["created"], 0)
+            first, second = self.without_ids(self.dump(by_ldap)), self.without_ids(self.dump(by_soap))
+            self.assertEqual(first, second)
 
     def test_one_account_in_maintenance_does_not_stop_the_others(self):
         org = o.Organisation(accounts=12, lists=2, groups=1, resources=0)

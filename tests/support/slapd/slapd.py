@@ -196,7 +196,7 @@ def free_port():
 class Slapd:
     """Starts on entering, stops (by pid) and removes its folder on leaving."""
 
-    def __init__(self, full_schema=False, with_base=True):
+    def __init__(self, full_schema=False, with_base=True, tls=False):
         self.folder = tempfile.mkdtemp(prefix="imapult-slapd-")
         self.port = free_port()
         self.url = f"ldap://127.0.0.1:{self.port}"
@@ -208,6 +208,14 @@ class Slapd:
             schema = os.path.join(full_schema_folder(), "carbonio.schema")
         else:
             pathlib.Path(schema).write_text(schema_subset())
+        self.certificate = os.path.join(self.folder, "certificate.pem")
+        tls_lines = ""
+        if tls:
+            key = os.path.join(self.folder, "key.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key,
+                            "-out", self.certificate], check=True, capture_output=True)
+            tls_lines = f"TLSCertificateFile {self.certificate}\nTLSCertificateKeyFile {key}\n"
         salt = os.urandom(8)
         digest = hashlib.sha1(ROOT_PASSWORD.encode() + salt).digest() + salt
         pathlib.Path(self.conf).write_text(f"""include /etc/ldap/schema/core.schema
@@ -222,7 +230,7 @@ moduleload unique
 moduleload pw-sha2
 pidfile {self.folder}/slapd.pid
 loglevel stats
-database mdb
+{tls_lines}database mdb
 suffix ""
 maxsize 4294967296
 directory {self.folder}/db

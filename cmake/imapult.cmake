@@ -19,6 +19,11 @@ if(LLD)
 endif()
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+# Header-only and small libraries that several layers use: found once, for all folders.
+find_package(CLI11 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
 
 # Compiler options shared by all presets; the presets add -Werror and their sanitizers.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-omit-frame-pointer)

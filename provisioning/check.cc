@@ -61,6 +61,12 @@ class Checker {
 
     // A COS that the destination has is used as it is there, under the id it has there.
     void take_cos(Node& node) {
+        const auto [slot, fresh] = cos_.try_emplace(node.name, &node);
+        if (!fresh) {
+            index_.add_conflict("duplicate_dn", node.name, node, slot->second,
+                                "two classes of service of the source have the same name at the "
+                                "destination");
+        }
         if (const auto id = destination_.cos_id(node.name)) {
             node.source_id = node.id;
             node.id = *id;
@@ -289,6 +295,7 @@ class Checker {
     const Destination& destination_;
     const Settings& settings_;
     std::map<std::uint32_t, std::vector<std::uint32_t>> edges_;
+    std::map<std::string, const Node*> cos_;
 };
 
 // Members of groups that have no address of their own, each group once.

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -181,6 +182,9 @@ class Program {
             IMAPULT_TRY(auto session, LdapSession::connect(where));
             std::string spool = args.out;
             while (spool.ends_with('/')) spool.pop_back();
+            std::error_code ignored;  // a folder that cannot be made shows when the spool is made
+            std::filesystem::create_directories(std::filesystem::path(spool).parent_path(),
+                                                ignored);
             return destination_from(session, spool + ".against.tmp");
         }
         return destination;

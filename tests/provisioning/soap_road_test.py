@@ -68,6 +68,54 @@ class SoapRoad(ProvisionCase):
             first, second = self.without_ids(self.dump(by_ldap)), self.without_ids(self.dump(by_soap))
             self.assertEqual(first, second)
 
+    def test_alias_domains_data_sources_owners_and_default_signatures_take_both_roads(self):
+        dn = o.domain_dn("example.com")
+        ann = f"uid=ann,ou=people,{dn}"
+        second = o.uid_of("second signature")
+        text = o.entry(dn, ("objectClass", "dcObject"), ("objectClass", "organization"), ("objectClass", "zimbraDomain"),
+                       ("dc", "example"), ("o", "x"), ("zimbraDomainName", "example.com"), ("zimbraDomainType", "local"),
+                       ("zimbraId", o.uid_of("domain")))
+        text += o.entry(o.domain_dn("alias.example"), ("objectClass", "dcObject"), ("objectClass", "organization"),
+                        ("objectClass", "zimbraDomain"), ("dc", "alias"), ("o", "x"), ("zimbraDomainName", "alias.example"),
+                        ("zimbraDomainType", "alias"), ("zimbraDomainAliasTargetId", o.uid_of("domain")),
+                        ("zimbraMailCatchAllAddress", "@alias.example"), ("zimbraId", o.uid_of("alias domain")))
+        for name, more in (("ann", [("zimbraSignatureName", "One"), ("zimbraSignatureId", o.uid_of("first signature")),
+                                    ("zimbraPrefMailSignature", "1\n<&>"), ("zimbraPrefDefaultSignatureId", second),
+                                    ("zimbraMailAlias", "a.n@example.com"), ("mail", "a.n@example.com")]), ("bob", [])):
+            text += o.entry(f"uid={name},ou=people,{dn}", ("objectClass", "inetOrgPerson"), ("objectClass", "zimbraAccount"),
+                            ("uid", name), ("cn", name), ("sn", name), ("mail", f"{name}@example.com"),
+                            ("zimbraMailDeliveryAddress", f"{name}@example.com"), ("zimbraAccountStatus", "active"),
+                            ("zimbraId", o.uid_of(name)), ("userPassword", o.ssha("x")), *more)
+        text += o.entry(f"zimbraSignatureName=Two,{ann}", ("objectClass", "zimbraSignature"), ("zimbraSignatureName", "Two"),
+                        ("zimbraSignatureId", second), ("zimbraPrefMailSignatureHTML", "<b>2</b>"))
+        text += o.entry(f"zimbraDataSourceName=old,{ann}", ("objectClass", "zimbraDataSource"),
+                        ("objectClass", "zimbraImapDataSource"), ("zimbraDataSourceName", "old"),
+                        ("zimbraDataSourceId", o.uid_of("source")), ("zimbraDataSourceEnabled", "FALSE"),
+                        ("zimbraDataSourceFolderId", "2"), ("zimbraDataSourceHost", "imap.example.net"),
+                        ("zimbraDataSourcePort", "993"), ("zimbraDataSourceConnectionType", "ssl"))
+        text += o.entry(f"uid=staff,ou=people,{dn}", ("objectClass", "zimbraDistributionList"),
+                        ("objectClass", "zimbraMailRecipient"), ("uid", "staff"), ("mail", "staff@example.com"),
+                        ("mail", "everybody@example.com"), ("zimbraMailAlias", "everybody@example.com"),
+                        ("zimbraMailForwardingAddress", "bob@alias.example"), ("zimbraId", o.uid_of("staff")),
+                        ("zimbraMailForwardingAddress", "a.n@example.com"),
+                        ("zimbraACE", f"{o.uid_of('ann')} usr ownDistList"))
+        source = self.write("zimbra.ldif", text)
+        with Slapd() as by_ldap, Slapd() as by_soap:
+            self.plan(source, extra=["--against", by_ldap.url, *self.bind()])
+            self.apply(by_ldap)
+            self.verify(by_ldap)
+            standin = self.standin(by_soap)
+            actions = self.soap(standin)["actions"]
+            self.assertEqual(actions["failed"] + actions["skipped"], 0)
+            first, second = self.without_ids(self.dump(by_ldap)), self.without_ids(self.dump(by_soap))
+            self.assertEqual(first.keys(), second.keys())
+            for name in first:
+                self.assertEqual(first[name], second[name], name)
+            self.verify(by_soap)
+            standin.writes = 0
+            again = self.soap(standin)["actions"]
+            self.assertEqual((again["unchanged"], standin.writes), (again["total"], 0))
+
     def test_one_account_in_maintenance_does_not_stop_the_others(self):
         org = o.Organisation(accounts=12, lists=2, groups=1, resources=0)
         org.accounts[1].signatures = 1

@@ -229,6 +229,51 @@ class Conflicts(ProvisionCase):
             again = list(csv.reader(open(os.path.join(self.out, "passwords.csv"))))
             self.assertEqual(rows, again)
 
+    def test_groups_without_address_contacts_and_forwards_of_active_directory(self):
+        def ad(dn, *pairs):
+            return entry(dn, ("objectClass", "top"), *pairs)
+
+        def user(name, *pairs):
+            return ad(f"CN={name},DC=x", ("objectClass", "user"), ("objectCategory", "CN=Person,CN=Schema,DC=x"),
+                      ("sAMAccountName", name), ("mail", f"{name}@example.com"), ("sn", name), ("cn", name), *pairs)
+
+        text = user("ann", ("proxyAddresses", "SMTP:a.nn@example.com"), ("proxyAddresses", "smtp:ann@example.com"),
+                    ("altRecipient", "CN=Partner,DC=x"), ("mDBOverQuotaLimit", "2048"), ("department", "Sales"))
+        text += user("bob", ("altRecipient", "CN=ann,DC=x"), ("deliverAndRedirect", "TRUE"))
+        text += user("machine", ("objectClass", "computer")) + ad("CN=nomail,DC=x", ("objectClass", "user"), ("cn", "nomail"))
+        text += ad("CN=Partner,DC=x", ("objectClass", "contact"), ("mail", "partner@elsewhere.example"))
+        text += ad("CN=inner,DC=x", ("objectClass", "group"), ("member", "CN=bob,DC=x"), ("member", "CN=outer,DC=x"))
+        text += ad("CN=outer,DC=x", ("objectClass", "group"), ("mail", "outer@example.com"), ("cn", "outer"),
+                   ("managedBy", "cn=ANN, dc=x"), ("member", "CN=inner,DC=x"), ("member", "CN=Partner,DC=x"),
+                   ("member", "CN=nomail,DC=x"))
+        text += ad("CN=ranged,DC=x", ("objectClass", "group"), ("mail", "ranged@example.com"), ("cn", "ranged"),
+                   ("member;range=0-0", "CN=ann,DC=x"))
+        text += "dn: CN=ranged,DC=x\nchangetype: modify\nadd: member;range=1-*\nmember;range=1-*: CN=bob,DC=x\n-\n\n"
+        source = self.write("ad.ldif", text)
+        report = self.plan(source, expect=2)
+        self.assertEqual([c["kind"] for c in report["conflicts"]], ["list_loop"])
+        source = self.write("ad.ldif", text.replace("member: CN=outer,DC=x\n", ""))
+        self.plan(source)
+        with Slapd() as server:
+            self.apply(server)
+            self.verify(server)
+            found = self.dump(server, base="dc=example,dc=com")
+            ann = found["uid=a.nn,ou=people,dc=example,dc=com"]
+            bob = found["uid=bob,ou=people,dc=example,dc=com"]
+            self.assertEqual(ann["mail"], {b"a.nn@example.com", b"ann@example.com"})
+            self.assertEqual(ann["zimbraprefmailforwardingaddress"], {b"partner@elsewhere.example"})
+            self.assertEqual(ann["zimbraprefmaillocaldeliverydisabled"], {b"TRUE"})
+            self.assertEqual(ann["zimbramailquota"], {b"2097152"})
+            self.assertEqual(ann["ou"], {b"Sales"})
+            self.assertEqual(bob["zimbraprefmailforwardingaddress"], {b"a.nn@example.com"})
+            self.assertNotIn("zimbraprefmaillocaldeliverydisabled", bob)
+            outer = found["uid=outer,ou=people,dc=example,dc=com"]
+            self.assertEqual(outer["zimbramailforwardingaddress"], {b"bob@example.com", b"partner@elsewhere.example"})
+            self.assertEqual(outer["zimbraace"], {next(iter(ann["zimbraid"])) + b" usr ownDistList"})
+            ranged = found["uid=ranged,ou=people,dc=example,dc=com"]
+            self.assertEqual(ranged["zimbramailforwardingaddress"], {b"a.nn@example.com", b"bob@example.com"})
+            self.assertEqual(sum(b"zimbraAccount" in e["objectclass"] for e in found.values()), 2)
+
     def test_shares_are_granted_before_they_are_mounted(self):
         text = domain("example.com") + account("ann@example.com", (
             "zimbraSharedItem", f"granteeId:{uid_of('account', 'bob@example.com')};granteeName:bob@example.com;"

@@ -177,6 +177,9 @@ void PieceCleaner::add_stray(std::string_view text, std::size_t number) {
 void PieceCleaner::add_line(ContentLine line) {
     const std::string& name = line.name;
     if (name == "X-LIC-ERROR" || name == "X-IMAPULT-REFUSED") return;
+    // Many exporters write "LOCATION:" and "DESCRIPTION:" for what is not there; libical calls it
+    // an error.
+    if (line.value.empty() && !is_vital(name) && name != "UID") return;
     if (is_one_of(name, {"DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "RDATE", "EXDATE"})) {
         line.value = trim(line.value);
         if (!fix_times(line)) return;
@@ -224,7 +227,11 @@ bool PieceCleaner::fix_times(ContentLine& line) {
     std::string kept;
     while (!rest.empty()) {
         const auto comma = rest.find(',');
-        const std::string_view one = trim(rest.substr(0, comma));
+        std::string_view one = trim(rest.substr(0, comma));
+        if (one.size() == 9 && one.ends_with('Z') && parse_wall_time(one.substr(0, 8))) {
+            note(line.line, line.name + " was a date with a Z");
+            one.remove_suffix(1);
+        }
         const auto time = parse_wall_time(one);
         if (!time) {
             if (is_one_of(line.name, {"EXDATE", "RDATE"}) && one.empty()) {
@@ -364,10 +371,11 @@ std::optional<IcalError> first_error(icalcomponent* component) {
         IcalError error;
         error.text = view;
         // "Can't parse as RECUR value in RRULE property. Removing entire property"
-        const auto in = view.find(" in ");
+        auto in = view.find(" in ");
+        if (in == std::string_view::npos) in = view.find("for ");
         const auto property = view.find(" property", in == std::string_view::npos ? 0 : in);
         if (in != std::string_view::npos && property != std::string_view::npos && property > in) {
-            error.property = view.substr(in + 4, property - in - 4);
+            error.property = trim(view.substr(in + 4, property - in - 4));
         }
         return error;
     }

@@ -151,7 +151,7 @@ void Contact::add_note(std::string_view label, std::string_view value) {
     if (clean.empty()) return;
     std::string& notes = fields["notes"];
     if (!notes.empty()) notes += '\n';
-    if (!label.empty()) notes += std::string(label) + ": ";
+    if (!label.empty()) notes += printable(label, 100) + ": ";
     notes += clean;
 }
 

@@ -31,6 +31,8 @@ inline constexpr std::size_t kCsvCellBytesMax = 1 * kMiB;
 inline constexpr std::size_t kCsvRowsMax = 1'000'000;
 inline constexpr std::size_t kPhotoBytesMax = 2 * kMiB;
 inline constexpr std::uint64_t kExportBytesMax = 2048ULL * kMiB;
-inline constexpr std::size_t kRefusalsShownMax = 10'000;
+inline constexpr std::size_t kRefusalsShownMax = 10'000;  ///< per account
+inline constexpr std::size_t kRepairsShownMax = 100;      ///< per account
+inline constexpr std::size_t kNoticesShownMax = 100'000;  ///< per list of the summary object
 
 }  // namespace imapult::importers

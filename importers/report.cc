@@ -28,20 +28,19 @@ json counts_json(const ItemCounts& c) {
             {"missing", c.missing}};
 }
 
-json notices_json(const std::vector<Notice>& notices) {
-    json out = json::array();
+void append_json(json& out, const std::vector<Notice>& notices) {
     for (const Notice& n : notices) {
+        if (out.size() == kNoticesShownMax) return;
         out.push_back({{"account", printable(n.account)},
                        {"file", printable(n.file)},
                        {"line", n.line},
                        {"uid", printable(n.uid)},
                        {"reason", printable(n.reason, 1000)}});
     }
-    return out;
 }
 
-void push_limited(std::vector<Notice>& list, Notice notice) {
-    if (list.size() < kRefusalsShownMax) list.push_back(std::move(notice));
+void push_limited(std::vector<Notice>& list, Notice notice, std::size_t most) {
+    if (list.size() < most) list.push_back(std::move(notice));
 }
 
 std::int64_t now_ms() {
@@ -113,15 +112,15 @@ void ItemCounts::add(const ItemCounts& o) {
 void AccountReport::refuse(Notice notice) {
     ++items.refused;
     notice.account = account;
-    push_limited(refusals, std::move(notice));
+    push_limited(refusals, std::move(notice), kRefusalsShownMax);
 }
 void AccountReport::repair(Notice notice) {
     notice.account = account;
-    push_limited(repairs, std::move(notice));
+    push_limited(repairs, std::move(notice), kRepairsShownMax);
 }
 void AccountReport::note(Notice notice) {
     notice.account = account;
-    push_limited(notes, std::move(notice));
+    push_limited(notes, std::move(notice), kRefusalsShownMax);
 }
 
 ItemCounts RunReport::total() const {
@@ -178,10 +177,10 @@ std::string RunReport::json() const {
         complete += status == "complete" ? 1 : 0;
         partial += status == "partial" ? 1 : 0;
         failed += status == "failed" ? 1 : 0;
-        for (auto& n : notices_json(a.refusals)) refusals.push_back(n);
-        for (auto& n : notices_json(a.repairs)) repairs.push_back(n);
-        for (auto& n : notices_json(a.missing)) missing.push_back(n);
-        for (auto& n : notices_json(a.notes)) notes.push_back(n);
+        append_json(refusals, a.refusals);
+        append_json(repairs, a.repairs);
+        append_json(missing, a.missing);
+        append_json(notes, a.notes);
         nlohmann::json one = {
             {"account", printable(a.account)}, {"result", status}, {"items", counts_json(a.items)}};
         if (a.error)
@@ -207,8 +206,8 @@ std::string RunReport::json() const {
                           {"seconds", seconds},
                           {"cpu_seconds", seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime)},
                           {"peak_rss_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024},
-                          {"refusals", refusals},
-                          {"repairs", repairs},
+                          {"refusals", std::move(refusals)},
+                          {"repairs", std::move(repairs)},
                           {"missing", missing},
                           {"notes", notes},
                           {"per_account", per_account}};

@@ -38,7 +38,7 @@ struct AccountReport {
     std::string account;
     ItemCounts items;
     std::vector<Notice> refusals;  ///< at most kRefusalsShownMax; the counts are exact
-    std::vector<Notice> repairs;   ///< likewise
+    std::vector<Notice> repairs;   ///< the first hundred
     std::vector<Notice> missing;
     std::vector<Notice> notes;   ///< near duplicates, columns put into notes, …
     std::optional<Error> error;  ///< why the account was given up

@@ -106,9 +106,9 @@ std::vector<ContentLine> convert_vcalendar1(ContentLine line) {
         if (charset != nullptr && !equal_ignoring_case(charset->value, "UTF-8")) {
             const std::string converted = convert_from(charset->value, line.value);
             if (!converted.empty()) line.value = converted;
-        } else if (!is_utf8(line.value)) {
-            line.value = convert_from("windows-1252", line.value);
         }
+        // No charset, or one that nobody knows.
+        if (!is_utf8(line.value)) line.value = convert_from("windows-1252", line.value);
     }
     if (quoted || charset != nullptr) {
         if (quoted) line.remove_parameter("ENCODING");
@@ -141,7 +141,10 @@ std::vector<ContentLine> convert_vcalendar1(ContentLine line) {
         // Version 1.0 escapes at most ';' and lets ',' and line breaks (by QP) stand.
         line.value = escape_text(quoted ? line.value : unescape_text(line.value));
     }
-    std::erase_if(line.value, [](char c) { return c == '\r' || c == '\n'; });
+    // What was encoded may be anything.
+    std::erase_if(line.value, [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
+    });
     return {std::move(line)};
 }
 

@@ -321,9 +321,11 @@ std::string from_windows(std::string_view name) {
 
 /// "(UTC+01:00) Amsterdam, Berlin, Bern": the first city that is a zone.
 std::string from_outlook(std::string_view name) {
-    const auto close = name.find(')');
-    if (!name.starts_with('(') || close == std::string_view::npos) return {};
-    std::string_view rest = name.substr(close + 1);
+    const bool offset_first = name.starts_with('(');
+    const auto close = offset_first ? name.find(')') : std::string_view::npos;
+    // "(UTC+08:00) Kuala Lumpur, Singapore" and, from older ones, the cities alone.
+    if (offset_first ? close == std::string_view::npos : !name.contains(", ")) return {};
+    std::string_view rest = offset_first ? name.substr(close + 1) : name;
     while (!rest.empty()) {
         const auto comma = rest.find_first_of(",;/");
         const std::string city = to_lower(trim(rest.substr(0, comma)));
@@ -334,6 +336,7 @@ std::string from_outlook(std::string_view name) {
         if (comma == std::string_view::npos) break;
         rest.remove_prefix(comma + 1);
     }
+    if (!offset_first) return {};
     const std::string_view offset = name.substr(1, close - 1);
     return offset == "UTC" || offset == "GMT" ? "Etc/UTC" : "";
 }

@@ -139,6 +139,21 @@ TEST(CalendarFile, LinesThatAreNoPropertyJoinTheDescription) {
     EXPECT_THAT(item.repairs, SizeIs(1));
 }
 
+TEST(CalendarFile, AnUnknownCharsetLeavesNoBrokenBytes) {
+    const CleanItem item =
+        clean(read(calendar(event("UID:1\r\nDTSTART:20260105T090000Z\r\nSUMMARY;ENCODING=QUOTED-"
+                                  "PRINTABLE;CHARSET=O-88:Caf=E9=00\r\n"),
+                            "VERSION:1.0\r\n")));
+    EXPECT_THAT(item.body, HasSubstr("SUMMARY:Café\r\n"));
+}
+
+TEST(CalendarFile, EmptyPropertiesAreNoError) {
+    const CleanItem item =
+        clean(read(calendar(event(kPlain + "LOCATION:\r\nDESCRIPTION:\r\nURL;VALUE=URI:\r\n"))));
+    EXPECT_THAT(item.repairs, SizeIs(0));
+    EXPECT_THAT(item.body, Not(HasSubstr("LOCATION")));
+}
+
 TEST(CalendarFile, VersionOneIsConverted) {
     const CleanItem item = clean(
         read(calendar(event("UID:1\r\nDTSTART:20260105T090000Z\r\nSUMMARY;CHARSET=ISO-8859-1;"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <unordered_set>
 
 #include "engine/base/glob.h"
 #include "engine/base/text.h"
@@ -155,8 +156,14 @@ void Emitter::clean(const Node& node, Entry& entry) {
             note(node, {attribute.name, "dropped", "the destination has no such attribute", true});
             return true;
         }
+        std::unordered_set<std::string> seen;
         std::erase_if(attribute.values, [&](const std::string& value) {
-            return !clean_value(node, attribute, value);
+            if (!clean_value(node, attribute, value)) return true;
+            // A value twice would make the directory refuse the entry.
+            const bool repeated =
+                !seen.insert(attribute.key == "objectclass" ? to_lower(value) : value).second;
+            if (repeated) note(node, {attribute.name, "dropped", "the same value again", true});
+            return repeated;
         });
         return attribute.values.empty();
     });

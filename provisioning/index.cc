@@ -194,7 +194,8 @@ void Index::take(Record& record) {
         const auto [slot, fresh] = by_dn_.try_emplace(normal, next);
         if (!fresh) {
             auto& first = nodes[slot->second];
-            if (item.adds_members) {
+            if (item.adds_members || first.partial) {
+                first.partial = first.partial && item.adds_members;
                 first.more.push_back(where);
                 return;
             }
@@ -262,6 +263,7 @@ void Index::take_item(Item item, const Location& where) {
     node.dn = std::move(item.entry.dn);
     node.skip = std::move(item.skip);
     node.target_id = std::move(item.target_id);
+    node.partial = item.adds_members;
     name_node(node, item);
     if (node.kind == Kind::domain) {
         node.alias_domain = item.entry.has_value("zimbradomaintype", "alias");

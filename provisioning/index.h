@@ -25,6 +25,7 @@ struct Node {
     bool derived_id = false;  ///< the source has none
     bool synthetic = false;   ///< a domain that only addresses speak of
     bool default_cos = false;
+    bool partial = false;  ///< a later range of a group that stood before the first
     std::uint8_t signatures = 0;
     std::uint8_t identities = 0;
     std::uint8_t data_sources = 0;

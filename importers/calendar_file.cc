@@ -23,6 +23,16 @@ ItemKind kind_of(std::string_view name) {
     return ItemKind::other;
 }
 
+/// A component's name as everybody will read it: upper case, without control characters.
+std::string component_name(std::string_view raw) {
+    std::string name;
+    for (const char c : raw.substr(0, 64)) {
+        if (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F) continue;
+        name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    }
+    return std::string(trim(name));
+}
+
 /// Cuts the text in one pass. Keeps names of open components to a fixed depth only.
 class Cutter {
   public:
@@ -33,7 +43,7 @@ class Cutter {
   private:
     void line(std::string_view text, std::size_t begin);
     void begin(std::string_view name, std::size_t at);
-    void end(std::string_view name, std::size_t at);
+    void end(std::string_view raw, std::size_t at);
     void property(std::string_view text, std::size_t begin);
     void calendar_property(const ContentLine& line);
     void close_piece(std::size_t after, const char* broken);
@@ -114,10 +124,7 @@ void Cutter::line(std::string_view text, std::size_t at) {
 }
 
 void Cutter::begin(std::string_view raw, std::size_t at) {
-    std::string name(raw.substr(0, 64));
-    std::ranges::transform(name, name.begin(), [](char c) {
-        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-    });
+    std::string name = component_name(raw);
     if (name == "VCALENDAR") {
         if (!stack_.empty())
             close_piece(at, "the item has no END line before the next calendar begins");
@@ -152,7 +159,8 @@ void Cutter::begin(std::string_view raw, std::size_t at) {
     stack_.push_back(std::move(name));
 }
 
-void Cutter::end(std::string_view name, std::size_t at) {
+void Cutter::end(std::string_view raw, std::size_t at) {
+    const std::string name = component_name(raw);
     if (equal_ignoring_case(name, "VCALENDAR")) {
         if (!stack_.empty()) close_piece(at, "the item has no END line before its calendar ends");
         if (in_calendar_) leave_calendar(nullptr);
@@ -192,10 +200,7 @@ void Cutter::close_piece(std::size_t after, const char* broken) {
     // The name was popped already when the piece ended well: read it from its first line.
     std::string_view first = text_.substr(piece_.begin, 64);
     first = trim(first.substr(0, first.find_first_of("\r\n")));
-    std::string own(trim(first.substr(std::min<std::size_t>(6, first.size()))));
-    std::ranges::transform(own, own.begin(), [](char c) {
-        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-    });
+    const std::string own = component_name(first.substr(std::min<std::size_t>(6, first.size())));
     stack_.clear();
     const ItemKind kind = kind_of(own);
     // Availability, custom components: nothing that a calendar of the destination could hold.

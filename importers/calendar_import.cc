@@ -9,6 +9,7 @@
 #include "engine/base/text.h"
 #include "importers/calendar_file.h"
 #include "importers/calendar_item.h"
+#include "importers/content_line.h"
 #include "importers/job.h"
 #include "importers/limits.h"
 
@@ -211,7 +212,7 @@ Result<> CalendarJob::read_back(const std::string& name) {
     for (RawItem& raw : file->items) {
         if (raw.uid.empty()) continue;
         const ItemCore core = core_of(*file, raw);
-        remote_[raw.uid] = {core.digest, core.sequence, core.pieces, to_lower(name)};
+        remote_[unescape_text(raw.uid)] = {core.digest, core.sequence, core.pieces, to_lower(name)};
     }
     *file = CalendarFile{};
     ::malloc_trim(0);
@@ -372,7 +373,7 @@ void CalendarJob::item(const CalendarFile& file, const RawItem& raw, Folder& cal
     }
     used_[clean->uid] = to_lower(target.name);
     if (raw.uid != clean->uid && !raw.uid.empty())
-        used_.try_emplace(raw.uid, to_lower(target.name));
+        used_.try_emplace(unescape_text(raw.uid), to_lower(target.name));
     expected_index_[clean->uid] = expected_.size();
     expected_.push_back({clean->uid, clean->digest, clean->core, clean->line, file_index_, false,
                          known && known->digest == clean->digest});

@@ -525,10 +525,19 @@ std::expected<CleanItem, ItemRefusal> clean_item(const CalendarFile& file, const
         pieces.push_back(std::move(*piece));
     }
     drop_outdated(pieces, item);
-    item.uid = !uid.empty() ? uid : raw.uid;
-    drop_controls(item.uid);
+    // UIDs are texts: servers write them escaped as they like, so the plain form is what is
+    // compared.
+    std::string written = !uid.empty() ? uid : raw.uid;
+    item.uid = unescape_text(written);
+    if (drop_controls(item.uid) || item.uid.contains('\\')) {
+        item.repairs.push_back("line " + std::to_string(item.line) +
+                               ": its UID held what servers rewrite; a new one was derived");
+        item.uid = derived_uid(raw.uid, "");
+        written = item.uid;
+    }
     if (item.uid.empty()) {
         item.uid = "imapult-" + to_hex(content_digest(pieces, false).substr(0, 16));
+        written = item.uid;
         item.repairs.push_back("line " + std::to_string(item.line) +
                                ": it had no UID; one was derived from its content");
     }
@@ -540,7 +549,7 @@ std::expected<CleanItem, ItemRefusal> clean_item(const CalendarFile& file, const
     }
     make_room(pieces, item, kCalendarPostBytesAim - zone_bytes);
     for (CleanPiece& piece : pieces) {
-        set_uid(piece, item.uid);
+        set_uid(piece, written);
         if (auto refused = check_with_libical(piece, item))
             return std::unexpected(ItemRefusal{refused->line, refused->reason});
         item.body += write_piece(piece);

@@ -201,15 +201,19 @@ Result<std::optional<std::vector<RemoteFolder>>> Mailbox::folders() {
     const std::string url = carbonio_.settings().user_side.base + "/service/soap";
     for (int attempt = 0;; ++attempt) {
         IMAPULT_TRY(const Secret token, soap_token());
-        IMAPULT_TRY(const auto reply,
-                    carbonio_.soap(url, token, "<GetFolderRequest xmlns=\"urn:zimbraMail\"/>"));
+        const auto answer =
+            carbonio_.soap(url, token, "<GetFolderRequest xmlns=\"urn:zimbraMail\"/>");
+        // A server that does not tell is no obstacle: creating a folder says whether it is there.
+        if (!answer && answer.error().code == Code::protocol) return std::nullopt;
+        if (!answer) return std::unexpected(answer.error());
+        const auto& reply = *answer;
         if (!reply) {
             if (is_auth_fault(reply.error()) && attempt == 0) {
                 token_ = Secret{};
                 continue;
             }
-            if (reply.error().code == "service.UNKNOWN_DOCUMENT") return std::nullopt;
-            return fault_error(reply.error());
+            if (is_auth_fault(reply.error())) return fault_error(reply.error());
+            return std::nullopt;
         }
         IMAPULT_TRY(const XmlElement xml, parse_xml(*reply));
         std::vector<RemoteFolder> out;

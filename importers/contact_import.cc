@@ -453,9 +453,15 @@ Result<> ContactJob::count_room() {
         if (!remote_folders_) {
             IMAPULT_TRY(remote_folders_, mailbox_->folders());
         }
-        for (const RemoteFolder& folder : remote_folders_.value_or(std::vector<RemoteFolder>{})) {
-            if (folder.view == "contact" && !books_.contains(to_lower(folder.name)))
-                others += folder.items.value_or(0);
+        std::vector<RemoteFolder> shelves = {{"Emailed Contacts", "contact", std::nullopt}};
+        if (remote_folders_) shelves = *remote_folders_;
+        for (const RemoteFolder& folder : shelves) {
+            if (folder.view != "contact" || books_.contains(to_lower(folder.name))) continue;
+            if (folder.items) {
+                others += *folder.items;
+            } else if (const auto rows = download(folder.name)) {
+                others += rows->size();
+            }
         }
     }
     room_ = job_.contacts_max - std::min(job_.contacts_max, there_ + others);

@@ -67,6 +67,14 @@ TEST_F(ImportCalendars, AUidOfTwoCalendarsStaysInTheFirst) {
     EXPECT_EQ(calendars().total().already_there, 2U);
 }
 
+TEST_F(ImportCalendars, UidsAreFoundAgainHoweverTheServerEscapesThem) {
+    write("alice@example.com.ics", calendar(event("a\\,b") + event("c,d") + event("e\\r\\nX: 1")));
+    const auto report = calendars();
+    EXPECT_EQ(report.exit_code(), 0) << report.text();
+    fs::remove_all(root_ / "state");
+    EXPECT_EQ(calendars().total().already_there, 3U);
+}
+
 TEST_F(ImportCalendars, BrokenItemsComeBackMendable) {
     write("alice@example.com.ics",
           calendar(event("1") + event("2", "RRULE:FREQ=OFTEN\r\n") + event("3")));

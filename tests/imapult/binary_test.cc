@@ -92,6 +92,33 @@ TEST_F(BinaryTest, HelpAndVersion) {
     EXPECT_THAT(help.out, Not(HasSubstr("\x1b")));
 }
 
+TEST_F(BinaryTest, EveryPartOfTheProgramIsThere) {
+    const Ran help = run("--help");
+    EXPECT_EQ(help.exit_code, 0);
+    for (const char* command : {"copy", "migrate", "provision", "import", "demo"}) {
+        EXPECT_THAT(help.out, HasSubstr(command));
+    }
+    const Ran provision = run("provision --help");
+    EXPECT_EQ(provision.exit_code, 0) << provision.err;
+    EXPECT_THAT(provision.out, HasSubstr("plan"));
+    const Ran import = run("import --help");
+    EXPECT_EQ(import.exit_code, 0) << import.err;
+    EXPECT_THAT(import.out, HasSubstr("calendars"));
+    const Ran demo = run("demo --help");
+    EXPECT_EQ(demo.exit_code, 0) << demo.err;
+    EXPECT_THAT(demo.out, HasSubstr("--report"));
+    EXPECT_EQ(run("provision").exit_code, 2);
+    EXPECT_EQ(run("import").exit_code, 2);
+}
+
+TEST_F(BinaryTest, CompletionKnowsEveryPart) {
+    const Ran ran = run("completion bash");
+    EXPECT_EQ(ran.exit_code, 0);
+    EXPECT_THAT(ran.out, HasSubstr("\"provision plan\")"));
+    EXPECT_THAT(ran.out, HasSubstr("\"import calendars\")"));
+    EXPECT_THAT(ran.out, HasSubstr("\"demo\") words=\""));
+}
+
 TEST_F(BinaryTest, StatusWithoutStateDirectory) {
     EXPECT_EQ(run("status --state " + folder_.path("none")).exit_code, 6);
 }

@@ -80,7 +80,7 @@ TEST(Display, TellsWhatAPersonWantsToKnow) {
     EXPECT_THAT(all, HasSubstr("12/200 accounts"));
     EXPECT_THAT(all, HasSubstr("40/310+ mailboxes"));
     EXPECT_THAT(all, HasSubstr("20,113/44,000 messages"));
-    EXPECT_THAT(all, HasSubstr("1234/s"));
+    EXPECT_THAT(all, HasSubstr("1,234/s"));
     EXPECT_THAT(all, HasSubstr("12.3 MB/s"));
     EXPECT_THAT(all, HasSubstr("ETA ~2:05"));
     EXPECT_THAT(all, HasSubstr("50 for the destination"));

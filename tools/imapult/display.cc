@@ -92,10 +92,24 @@ std::string waits_line(const Snapshot& snapshot) {
     return text;
 }
 
+/// "0.4 s", "12 s": what changes while it is read needs no second decimal.
+std::string short_duration(double seconds) {
+    return seconds < 10 ? fmt::format("{:.1f} s", std::floor(std::max(seconds, 0.0) * 10) / 10)
+                        : human_duration(seconds);
+}
+
 std::string eta(const Snapshot& snapshot) {
+    if (snapshot.messages_planned > 0 && snapshot.messages_settled == snapshot.messages_planned) {
+        return "finishing";  // what mailboxes not opened yet may hold cannot be told
+    }
     if (snapshot.eta_seconds < 0) return "ETA ?";
+    const double seconds = std::ceil(snapshot.eta_seconds);
     return fmt::format("ETA {}{}", snapshot.eta_is_rough ? "~" : "",
-                       human_duration(std::ceil(snapshot.eta_seconds)));
+                       seconds < 10 ? fmt::format("{:.0f} s", seconds) : human_duration(seconds));
+}
+
+std::string rate(double per_second) {
+    return with_thousands(static_cast<std::uint64_t>(std::llround(std::max(per_second, 0.0))));
 }
 
 std::string account_line(const ActiveAccount& account, std::size_t columns) {
@@ -105,12 +119,16 @@ std::string account_line(const ActiveAccount& account, std::size_t columns) {
                               : account.waiting == campaign::Waiting::nothing
                                   ? ""
                                   : fmt::format("← {}", name_of(account.waiting));
-    const std::size_t names = columns > 44 ? columns - 44 : columns / 3;
-    const std::size_t left = names * 2 / 5;
-    return fit(
-        fmt::format("  {} {} {:>17}  {}", pad(fit(account.name, left + 6), left + 6),
-                    pad(fit(account.mailbox, names - left + 4), names - left + 4), counts, state),
-        columns);
+    // Two blanks, two names, the counts and the longest state with what keeps them apart.
+    constexpr std::size_t kOthers = 36;
+    constexpr std::size_t kNamesMin = 14;
+    constexpr std::size_t kNamesMax = 80;
+    const std::size_t names =
+        std::clamp(columns > kOthers ? columns - kOthers : 0, kNamesMin, kNamesMax);
+    const std::size_t left = names / 2;
+    return fit(fmt::format("  {} {} {:>17}  {}", pad(fit(account.name, left), left),
+                           pad(fit(account.mailbox, names - left), names - left), counts, state),
+               columns);
 }
 
 }  // namespace
@@ -160,8 +178,8 @@ std::string fit(std::string_view text, std::size_t columns) {
 std::vector<std::string> live_lines(const Snapshot& snapshot, const Screen& screen) {
     std::vector<std::string> lines;
     const std::size_t columns = std::max<std::size_t>(screen.columns, 20);
-    std::string head = fmt::format("imapult {}  {}  ", snapshot.command,
-                                   human_duration(std::floor(snapshot.seconds * 10) / 10));
+    std::string head =
+        fmt::format("imapult {}  {}  ", snapshot.command, short_duration(snapshot.seconds));
     if (snapshot.accounts_total > 1) {
         head += fmt::format("{}/{} accounts  ", with_thousands(snapshot.accounts_done),
                             with_thousands(snapshot.accounts_total));
@@ -176,11 +194,15 @@ std::vector<std::string> live_lines(const Snapshot& snapshot, const Screen& scre
                              ? 0
                              : static_cast<double>(snapshot.messages_settled) /
                                    static_cast<double>(snapshot.messages_planned);
-    const std::string middle = fmt::format(
-        "{} {}/{} messages  {:.0f}/s  {}/s  {}", bar(share, std::min<std::size_t>(20, columns / 4)),
-        with_thousands(snapshot.messages_settled), with_thousands(snapshot.messages_planned),
-        snapshot.messages_per_second,
-        human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)), eta(snapshot));
+    std::string middle = bar(share, std::min<std::size_t>(20, columns / 4));
+    if (snapshot.mailboxes_total == 0) {
+        middle += " connecting";
+    } else {
+        middle += fmt::format(
+            " {}/{} messages  {}/s  {}/s  {}", with_thousands(snapshot.messages_settled),
+            with_thousands(snapshot.messages_planned), rate(snapshot.messages_per_second),
+            human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)), eta(snapshot));
+    }
     lines.push_back(fit(middle, columns));
 
     std::string third = waits_line(snapshot);
@@ -211,12 +233,12 @@ std::vector<std::string> live_lines(const Snapshot& snapshot, const Screen& scre
 
 std::string plain_line(const Snapshot& snapshot) {
     std::string line = fmt::format(
-        "imapult {}: {}; {}/{} accounts, {}/{} mailboxes, {}/{} messages, {} copied, {:.0f} "
+        "imapult {}: {}; {}/{} accounts, {}/{} mailboxes, {}/{} messages, {} copied, {} "
         "messages/s, {}/s, {}",
         snapshot.command, human_duration(snapshot.seconds), snapshot.accounts_done,
         snapshot.accounts_total, snapshot.mailboxes_done, snapshot.mailboxes_total,
         with_thousands(snapshot.messages_settled), with_thousands(snapshot.messages_planned),
-        human_bytes(snapshot.bytes_copied), snapshot.messages_per_second,
+        human_bytes(snapshot.bytes_copied), rate(snapshot.messages_per_second),
         human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)), eta(snapshot));
     if (snapshot.refused > 0) line += fmt::format("; {} refused", snapshot.refused);
     if (snapshot.accounts_failed > 0) {

@@ -72,6 +72,6 @@ inline constexpr auto kCommandStallTimeout = 600s;  ///< no byte in or out while
 inline constexpr auto kHappyEyeballsDelay = 250ms;  ///< RFC 8305, section 5
 inline constexpr auto kBackoffFirst = 1s;
 inline constexpr auto kBackoffMax = 300s;
-inline constexpr unsigned kReconnectsPerAccountMax = 10;  ///< without progress in between
+inline constexpr unsigned kReconnectsPerAccountMax = 6;  ///< without progress in between
 
 }  // namespace imapult::limits

@@ -197,6 +197,23 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
     }
     job.exists = selected.exists;
     fresh = metas.take();
+    // UIDNEXT is not to be trusted everywhere (mailutils says one too few): what EXISTS counts is
+    // looked for.
+    const std::uint64_t expected =
+        job.exists -
+        std::min<std::uint64_t>(job.exists, record.complete ? record.source_messages : 0);
+    if (fresh.size() < expected && last < UINT32_MAX - 1) {
+        MetaSink more(last + 1, UINT32_MAX, job.flags);
+        imap::FetchItems items;
+        items.flags = items.internal_date = items.size = true;
+        auto fetch = imap::source::uid_fetch(imap::UidSet(last + 1, UINT32_MAX), items,
+                                             std::nullopt, source_->encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        auto rest = co_await source_->execute(std::move(*fetch), &more);
+        if (!rest) co_return std::unexpected(std::move(rest).error());
+        for (const Meta& meta : more.take()) fresh.push_back(meta);
+        if (!fresh.empty()) job.uid_next = std::max(job.uid_next, fresh.back().uid + 1);
+    }
     changed = flags.take();
     job.fresh_messages = fresh.size();
     const std::vector<Meta> older = again.take();

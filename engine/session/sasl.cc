@@ -245,11 +245,21 @@ Task<Result<Reply>> Session::gsasl(const char* mechanism, Secret secret) {
     gsasl_property_set_raw(session.get(), GSASL_PASSWORD, secret.reveal().data(),
                            secret.reveal().size());
 
-    auto command = imap::source::authenticate(mechanism, std::nullopt);
+    // SCRAM speaks first: where SASL-IR is offered that saves a round trip.
+    int status = GSASL_NEEDS_MORE;
+    std::optional<std::string> first;
+    if (capabilities_.has("SASL-IR") && std::string_view(mechanism).starts_with("SCRAM")) {
+        char* out = nullptr;
+        status = gsasl_step64(session.get(), "", &out);
+        if (status == GSASL_NEEDS_MORE) first = out;
+        gsasl_free(out);
+    }
+    std::optional<std::string_view> initial;
+    if (first) initial = *first;
+    auto command = imap::source::authenticate(mechanism, initial);
     if (!command) co_return std::unexpected(std::move(command).error());
     imap::SourceCommand authenticate = std::move(*command);
     Ticket ticket = connection_->start(std::move(authenticate));
-    int status = GSASL_NEEDS_MORE;
     while (true) {
         auto challenge = co_await connection_->continuation(ticket);
         if (!challenge) co_return std::unexpected(std::move(challenge).error());

@@ -113,7 +113,7 @@ class Copy(ImapultCase):
         proxies = [self.counting(server.port) for server in servers]
         urls = [f"imap://alice@127.0.0.1:{port}?tls=off" for _, port in proxies]
         arguments = ["copy", "--source", urls[0], "--destination", urls[1], *self.passwords(),
-                     "--state", self.state(), "--json"]
+                     "--source-auth", "plain", "--destination-auth", "plain", "--state", self.state(), "--json"]
         self.assertEqual(self.imapult(*arguments).summary["messages"]["copied"], 2000)
         for process, _ in proxies:
             process.terminate()

@@ -9,6 +9,7 @@
 
 #include "engine/base/text.h"
 #include "tools/imapult/command_line_app.h"
+#include "tools/imapult/config_file.h"
 #include "tools/imapult/endpoint_url.h"
 
 namespace imapult::program {
@@ -144,6 +145,14 @@ void add_selection(CLI::App& app, DataArguments& data) {
         ->group("Mailboxes");
 }
 
+void add_config(CLI::App& app, std::string& file) {
+    app.add_option(
+           "--config", file,
+           "TOML with long options as keys, e.g. source = \"imaps://old.example.com\"; what "
+           "stands on the command line goes before it")
+        ->type_name("FILE");
+}
+
 void add_data(CLI::App& app, DataArguments& data, Verb verb) {
     add_side(app, "source", data.source);
     add_side(app, "destination", data.destination);
@@ -247,6 +256,7 @@ void build_app(CLI::App& app, CommandLine& line) {
     for (const VerbHelp& help : kDataVerbs) {
         CLI::App* sub = app.add_subcommand(help.name, help.help);
         sub->footer(help.examples);
+        add_config(*sub, line.config_file);
         add_data(*sub, line.data, help.verb);
         add_output(*sub, line.output, true);
         sub->callback([&line, verb = help.verb] { line.verb = verb; });
@@ -337,9 +347,15 @@ std::expected<CommandLine, std::string> parse_command_line(
     CLI::App app;
     build_app(app, line);
     for (const Registrar& registrar : registrars) registrar(app, line.exit_code);
+    const auto config = read_config(arguments, app);
+    if (!config) return std::unexpected(config.error());
+    std::vector<std::string> all = arguments;
+    if (!all.empty()) {
+        all.insert(all.begin() + 1, config->arguments.begin(), config->arguments.end());
+    }
     try {
         // CLI11 takes them from the back.
-        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+        app.parse(std::vector<std::string>(all.rbegin(), all.rend()));
     } catch (const CLI::CallForAllHelp&) {
         out += app.help("", CLI::AppFormatMode::All);
         line.verb = Verb::none;
@@ -353,8 +369,10 @@ std::expected<CommandLine, std::string> parse_command_line(
         const auto& parsed = app.get_subcommands();
         const std::string help =
             parsed.empty() ? "imapult --help" : "imapult " + parsed.front()->get_name() + " --help";
-        return std::unexpected(
-            fmt::format("{}\n{} tells what there is.", safe_error(error, arguments), help));
+        const std::string place = config->place_of(error.what());
+        return std::unexpected(fmt::format("{}{}{}\n{} tells what there is.", place,
+                                           place.empty() ? "" : ": ", safe_error(error, all),
+                                           help));
     }
     return line;
 }

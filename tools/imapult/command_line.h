@@ -84,8 +84,9 @@ struct CommandLine {
     DataArguments data;
     OutputArguments output;
     ImapdArguments imapd;
-    std::string shell;  ///< for completion
-    int exit_code = 0;  ///< for none and other
+    std::string config_file;  ///< already read when the command line has been parsed
+    std::string shell;        ///< for completion
+    int exit_code = 0;        ///< for none and other
 };
 
 /// How other parts of the program (provisioning, importers, demo) add commands: called with the

@@ -151,9 +151,9 @@ class Demo {
     void introduce() {
         page_.line();
         page_.line(
-            fmt::format("   old server  127.0.0.1:{}  {} accounts, {} mailboxes, {} messages, {}",
+            fmt::format("   old server  127.0.0.1:{}  {} accounts, {} mailboxes, {} messages",
                         place_.source->port(), contents_.accounts.size(), contents_.mailboxes,
-                        with_thousands(contents_.messages), human_bytes(contents_.octets)));
+                        with_thousands(contents_.messages)));
         page_.line(fmt::format("   new server  127.0.0.1:{}  the same accounts, empty",
                                place_.destination->port()));
         page_.line(page_.faint(fmt::format(

@@ -176,7 +176,6 @@ class Filling {
     }
     void add(const std::string& account, const std::string& mailbox, imapd::NewMessage message) {
         ++contents_.messages;
-        contents_.octets += message.body->size();
         store_.add_message(account, mailbox, std::move(message));
     }
 

@@ -16,7 +16,6 @@ struct Contents {
     std::size_t mailboxes = 0;
     std::size_t messages = 0;
     std::size_t malformed = 0;
-    std::uint64_t octets = 0;
 };
 
 /// What happened at the old server between two passes.

@@ -179,7 +179,11 @@ void Monitor::sample(double seconds, bool last) {
     const Moment now{seconds, settled_.load(kRelaxed), copied_.load(kRelaxed),
                      bytes_.load(kRelaxed)};
     recent_.push_back(now);
-    while (recent_.size() > 2 && recent_[1].seconds < seconds - kRateSeconds) recent_.pop_front();
+    // Connecting and listing are no measure of how fast messages move.
+    const auto useless = [&](const Moment& next) {
+        return next.seconds < seconds - kRateSeconds || next.settled == 0;
+    };
+    while (recent_.size() > 2 && useless(recent_[1])) recent_.pop_front();
     if (!last && seconds - sample_begin_.seconds < sample_length_) return;
     if (seconds <= sample_begin_.seconds) return;
     samples_.push_back(Sample{sample_begin_.seconds, seconds - sample_begin_.seconds,

@@ -92,6 +92,7 @@ Task<Result<void>> Lane::send_synchronised(Group& group, Group::Command& command
     }
     connection.end_pieces();
     command.written = true;
+    connection.progress().notify_all();  // the settler may have seen the answer before us
     co_return agreed;
 }
 

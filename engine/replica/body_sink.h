@@ -28,6 +28,7 @@ class BodySink final : public session::Sink {
     void end_message(const imap::Fetch& fetch);
     [[nodiscard]] imap::AppendItem append_item(std::uint64_t bytes);
     bool find_meta(std::uint32_t uid);
+    [[nodiscard]] bool buffer_is_full() const;
 
     Lane* lane_;
     std::shared_ptr<Job> job_;

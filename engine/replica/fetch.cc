@@ -185,10 +185,14 @@ bool BodySink::blocked() {
     if (mode_ == Mode::stream && group_ && group_->chunk_ready && !group_->stream_refused)
         return true;
     if (not_before_ > lane_->account_->environment.scheduler.now()) return true;
+    // A body is taken whole: the check stands between bodies.
+    return mode_ == Mode::none && buffer_is_full();
+}
+
+bool BodySink::buffer_is_full() const {
     std::size_t most = lane_->account_->options.lane_buffered_bytes_max;
     if (most == 0) most = limits::kLaneBufferedBytesMax;
-    // A body is taken whole: the check stands between bodies.
-    return mode_ == Mode::none && lane_->buffered_ > most;
+    return lane_->buffered_ > most;
 }
 
 Task<void> BodySink::wait() {
@@ -235,8 +239,9 @@ void BodySink::end_message(const imap::Fetch& fetch) {
         window_->arrived[window_index_] = true;
         lane_->buffered_ += bytes_;
         group->credit += bytes_;
+        // A full buffer is emptied by sending: with an open group it would stay full for ever.
         if (command.literal != 0 || group->items.size() >= limits::kGroupMessagesMax ||
-            group->buffer.size() >= limits::kGroupBytesMax) {
+            group->buffer.size() >= limits::kGroupBytesMax || buffer_is_full()) {
             lane_->close_group();
         }
         return;

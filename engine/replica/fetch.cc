@@ -382,6 +382,7 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
         job->again.erase(job->again.begin());
         co_await retry_one(job, uid, care);
     }
+    if (!stopped()) co_await quarantine(job);
 }
 
 Task<void> Lane::retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care) {

@@ -191,15 +191,19 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         record.state = ours ? dedup::MessageState::copied : dedup::MessageState::adopted;
         record.size = meta.size;
         record.base = job.flags.at(meta.flags);
-        batch.put_message(job.record.id, record);
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
         ++(ours ? recovered : adopted);
         if (const auto flags = destination_flags.find(place->second);
             flags != destination_flags.end()) {
             const Flags add = minus(record.base, job.flags.at(flags->second));
-            if (!is_empty(add))
+            if (!is_empty(add)) {
                 job.flag_changes.push_back({meta.uid, place->second, add, {}, record.base});
+                // Until they are stored (finish.cc) the base is what both sides have: a crash in
+                // between would lose them.
+                record.base = minus(record.base, add);
+            }
         }
+        batch.put_message(job.record.id, record);
     }
     for (const dedup::Intent& intent : job.old_intents)
         batch.erase_intent(job.record.id, intent.sequence);

@@ -79,7 +79,10 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
 
     // What an earlier attempt settled is not asked for again.
     for (const Meta& meta : fresh) {
-        if (std::binary_search(known.source.begin(), known.source.end(), meta.uid)) continue;
+        if (std::binary_search(known.source.begin(), known.source.end(), meta.uid)) {
+            changed.push_back({meta.uid, meta.flags});  // but its flags may have changed since
+            continue;
+        }
         const auto refusal = account_->refusals.find({record.id, meta.uid});
         if (refusal != account_->refusals.end() && !account_->options.retry_refused) {
             continue;
@@ -102,9 +105,9 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
                                  " messages copied earlier are gone at the source; they were kept "
                                  "at the destination");
         }
-        auto planned = co_await plan_flags(*job, std::move(changed));
-        if (!planned) co_return planned;
     }
+    auto planned = co_await plan_flags(*job, std::move(changed));
+    if (!planned) co_return planned;
     if (!account_->options.dry_run) co_await start_record(*job);
     auto adopted = co_await adopt(*job, std::move(known.destination));
     if (!adopted) co_return adopted;
@@ -226,6 +229,8 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
 /// carried over, so that what users changed at the destination stays.
 Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagSink::Entry> changed) {
     if (changed.empty()) co_return Result<void>{};
+    std::sort(changed.begin(), changed.end(),
+              [](const auto& a, const auto& b) { return a.uid < b.uid; });
     dedup::Ledger& ledger = account_->ledger;
     const dedup::MailboxId id = job.record.id;
     const FlagTable& table = job.flags;

@@ -265,6 +265,12 @@ void plan_jobs(Run& run) {
         const dedup::MailboxRecord* record = find_record(run, box.name);
         if (record != nullptr && is_unchanged(account, box, there, *record)) {
             ++account.summary.mailboxes.unchanged;
+            account.observer.mailbox_started(account.index, box.display(), record->source_messages,
+                                             0, 0);
+            report::Progress known;
+            known.already_there = record->source_messages;
+            account.observer.progress(account.index, known);
+            account.observer.mailbox_finished(account.index, box.display());
             run.unchanged_messages += record->source_messages;
             run.unchanged_refused += refusals_of(account, record->id);
             continue;
@@ -534,9 +540,13 @@ Task<bool> open_and_list(Account& account, Sessions& sessions) {
 }
 
 Task<void> close_sessions(Account& account, Sessions& sessions, bool polite) {
+    runtime::TaskScope both(account.environment.scheduler);
+    for (auto* session : {&sessions.source, &sessions.destination}) {
+        if (*session) both.spawn((*session)->close(polite));
+    }
+    co_await both.join();
     for (auto* session : {&sessions.source, &sessions.destination}) {
         if (!*session) continue;
-        co_await (*session)->close(polite);
         account.count_wire(**session);
         session->reset();
     }

@@ -35,7 +35,10 @@ bool Lane::multiappend() const {
 
 Task<void> Lane::appender() {
     while (true) {
-        while (to_send_.empty() && !pump_done_ && !error_) co_await wake_.wait();
+        while (to_send_.empty() && !pump_done_ && !error_) {
+            account_->set_waiting(report::Waiting::source);
+            co_await wake_.wait();
+        }
         if (error_ || to_send_.empty()) break;
         const std::shared_ptr<Group> group = to_send_.front();
         const auto durable = [&] {
@@ -43,6 +46,7 @@ Task<void> Lane::appender() {
                                [](const Group::Item& item) { return item.window->durable; });
         };
         while (!error_ && (!durable() || to_settle_.size() >= limits::kGroupsInFlightMax)) {
+            account_->set_waiting(durable() ? report::Waiting::destination : report::Waiting::us);
             co_await wake_.wait();
         }
         if (error_) break;

@@ -92,6 +92,8 @@ struct Account {
     std::optional<Side> fatal_side;
     std::set<std::string, std::less<>>
         proved_keywords;  ///< accepted by the destination in an APPEND
+    bool any_keyword =
+        false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
     std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;
     runtime::Event changed;  ///< a job or a lane finished, a fatal error came
 
@@ -99,6 +101,14 @@ struct Account {
     /// On the account's shard, when a person wants to stop: wakes everything, and cuts it off if
     /// `at_once`.
     void on_stop(report::StopToken::Level level);
+
+    /// What the account waits for, told on changes.
+    void set_waiting(report::Waiting what) {
+        if (what == waiting) return;
+        waiting = what;
+        observer.waiting(index, what);
+    }
+    report::Waiting waiting = report::Waiting::nothing;
 
     [[nodiscard]] bool stopping() const { return stop.stopping() || fatal.has_value(); }
     void give_up(Error error, std::optional<Side> side) {

@@ -7,6 +7,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/account.h"
 
 namespace imapult::replica {
 namespace {
@@ -75,12 +76,8 @@ Task<bool> Lane::open_sessions() {
 }
 
 Task<void> Lane::close_sessions(bool polite) {
-    for (auto* session : {&source_, &destination_}) {
-        if (!*session) continue;
-        co_await (*session)->close(polite);
-        account_->count_wire(**session);
-        session->reset();
-    }
+    Sessions sessions{std::move(source_), std::move(destination_)};
+    co_await replica::close_sessions(*account_, sessions, polite);
 }
 
 Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> destination) {

@@ -14,6 +14,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -59,6 +61,7 @@ class Lane {
                                std::vector<FlagSink::Entry>& changed);
     Task<Result<void>> plan_flags(Job& job, std::vector<FlagSink::Entry> changed);
     Task<Result<void>> learn_allowed(Job& job);
+    Task<Result<void>> ask_allowed(Job& job, const std::set<std::string, std::less<>>& keywords);
     Task<void> start_record(Job& job);
 
     // adopt.cc: what is there already

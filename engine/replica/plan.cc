@@ -1,6 +1,7 @@
 // What is to be done in one mailbox: new messages, changed flags, what an earlier pass left open.
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/limits.h"
@@ -34,12 +35,19 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
     return known;
 }
 
-bool has_keywords(const Job& job) {
-    const auto wants = [&](std::uint32_t set) { return !job.flags.at(set).keywords.empty(); };
-    return std::any_of(job.todo.begin(), job.todo.end(),
-                       [&](const Meta& m) { return wants(m.flags); }) ||
-           std::any_of(job.flag_changes.begin(), job.flag_changes.end(),
-                       [](const Job::FlagChange& c) { return !c.add.keywords.empty(); });
+/// The keywords that this mailbox's messages and changes carry.
+std::set<std::string, std::less<>> keywords_of(const Job& job) {
+    std::set<std::uint32_t> sets;
+    for (const Meta& meta : job.todo) sets.insert(meta.flags);
+    std::set<std::string, std::less<>> words;
+    const auto add = [&words](const Flags& flags) {
+        for (const std::string_view word : words_of(flags)) {
+            if (word.front() != '\\') words.emplace(word);
+        }
+    };
+    for (const std::uint32_t set : sets) add(job.flags.at(set));
+    for (const Job::FlagChange& change : job.flag_changes) add(change.add);
+    return words;
 }
 
 /// With --retry-refused: what the destination refused in earlier passes, below the checkpoint.
@@ -258,27 +266,56 @@ Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagSink::Entry> chang
     co_return Result<void>{};
 }
 
-/// Which keywords the destination takes: asked only where there are any, since selecting the
+/// Which keywords the destination takes, and whether it understands them: a STORE to a UID that
+/// cannot exist changes nothing, and its OK proves that the words may stand in an APPEND whose
+/// literal does not wait (protocol rule 4). Asked only for words not seen before: selecting the
 /// destination's mailbox makes appending to it dearer.
 Task<Result<void>> Lane::learn_allowed(Job& job) {
     job.allowed = AllowedFlags{};
-    if (!has_keywords(job)) co_return Result<void>{};
+    const std::set<std::string, std::less<>> keywords = keywords_of(job);
+    const auto proved = [&](const std::string& word) {
+        return account_->proved_keywords.contains(word);
+    };
+    if (keywords.empty() ||
+        (account_->any_keyword && std::all_of(keywords.begin(), keywords.end(), proved))) {
+        co_return Result<void>{};
+    }
     co_await select_lock_.take(1);
+    auto asked = co_await ask_allowed(job, keywords);
+    select_lock_.give(1);
+    co_return asked;
+}
+
+Task<Result<void>> Lane::ask_allowed(Job& job, const std::set<std::string, std::less<>>& keywords) {
     SelectSink selected;
     auto select = imap::destination::select(job.place.name, false, destination_->encoding());
-    if (!select) {
-        select_lock_.give(1);
-        co_return std::unexpected(std::move(select).error());
-    }
+    if (!select) co_return std::unexpected(std::move(select).error());
     session::Ticket opened = destination_->start_change(std::move(*select), &selected);
+    std::vector<std::string_view> words;
+    for (const std::string& word : keywords) {
+        if (imap::is_valid_flag(word) && word.size() <= limits::kFlagBytesMax)
+            words.push_back(word);
+    }
+    auto probe = imap::destination::uid_store(imap::UidSet(UINT32_MAX, UINT32_MAX),
+                                              imap::destination::StoreMode::add, words,
+                                              std::nullopt, destination_->encoding());
+    session::Ticket stored;
+    if (probe && !words.empty()) stored = destination_->start_change(std::move(*probe));
     session::Ticket left;
     if (destination_->capabilities().has("UNSELECT"))
         left = destination_->start(imap::source::unselect());
     auto reply = co_await destination_->finish(opened);
+    Result<session::Reply> answer;
+    if (stored) answer = co_await destination_->finish(stored);
     if (left) (void)co_await destination_->finish(left);
-    select_lock_.give(1);
     if (!reply) co_return std::unexpected(std::move(reply).error());
-    if (reply->ok()) job.allowed = AllowedFlags::from(selected.permanent_flags);
+    if (!answer) co_return std::unexpected(std::move(answer).error());
+    if (!reply->ok()) co_return Result<void>{};
+    job.allowed = AllowedFlags::from(selected.permanent_flags);
+    if (job.allowed.any_keyword) account_->any_keyword = true;
+    if (stored && answer->ok()) {
+        for (const std::string_view word : words) account_->proved_keywords.emplace(word);
+    }
     co_return Result<void>{};
 }
 

@@ -46,7 +46,8 @@ Task<Result<std::vector<HeaderSink::Entry>>> read_headers(Session& session,
 }
 
 Task<Result<std::vector<DigestSink::Entry>>> read_digests(Session& session,
-                                                          std::vector<std::uint32_t> uids, std::string_view secret) {
+                                                          std::vector<std::uint32_t> uids,
+                                                          std::string_view secret) {
     DigestSink sink(secret);
     imap::FetchItems items;
     items.body = imap::FetchItems::Body::whole;

@@ -501,9 +501,9 @@ void Connection::attach(std::unique_ptr<net::Stream> stream) {
 
 Task<void> Connection::close(bool polite) {
     if (polite && !failure_) {
-        (void)start(imap::source::logout());
+        const Ticket bye = start(imap::source::logout());
         const Nanos deadline = scheduler_->now() + kLogoutWait;
-        while (!failure_ && scheduler_->now() < deadline) {
+        while (!bye->done && scheduler_->now() < deadline) {
             if (!co_await progress_.wait(deadline)) break;
         }
     }

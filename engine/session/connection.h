@@ -129,7 +129,7 @@ class Connection {
     std::unique_ptr<net::Stream> detach(std::string* unconsumed);
     void attach(std::unique_ptr<net::Stream> stream);
 
-    /// Ends: with LOGOUT and waiting for the server's end (2 s at most) if `polite`, else at once.
+    /// Ends: with LOGOUT and waiting for its answer (2 s at most) if `polite`, else at once.
     /// run() returns afterwards.
     Task<void> close(bool polite);
     /// RST. Everything in flight ends with Code::cancelled (or `reason`).

@@ -34,8 +34,10 @@ struct Pipe {
     void reset() {
         for (Channel* channel : {&forward, &backward}) {
             channel->reset = true;
-            channel->parts.clear();
-            channel->bytes = 0;
+            if (!options.reset_keeps_sent) {
+                channel->parts.clear();
+                channel->bytes = 0;
+            }
             channel->changed.notify_all();
         }
     }
@@ -110,6 +112,13 @@ class MemoryStream final : public net::Stream {
         return std::nullopt;
     }
 
+    /// The other end has reset the connection, and not all that it had sent is read.
+    [[nodiscard]] bool left_behind() const {
+        const bool frozen = faults_.freeze_after_in && bytes_in_ >= *faults_.freeze_after_in;
+        const bool cut = faults_.reset_after_in && bytes_in_ >= *faults_.reset_after_in;
+        return in_.reset && !aborted_ && !closed_ && !in_.parts.empty() && !frozen && !cut;
+    }
+
     runtime::Task<void> maybe_stall() {
         if (faults_.stall_max.count() > 0 && random_.chance(faults_.stall)) {
             const auto limit = static_cast<std::uint64_t>(faults_.stall_max.count());
@@ -129,7 +138,9 @@ class MemoryStream final : public net::Stream {
     runtime::Task<Result<std::string_view>> read_part() {
         co_await maybe_stall();
         for (;;) {
-            if (auto error = broken()) co_return std::unexpected(std::move(*error));
+            if (auto error = broken(); error && !left_behind()) {
+                co_return std::unexpected(std::move(*error));
+            }
             if (faults_.reset_after_in && bytes_in_ >= *faults_.reset_after_in) {
                 pipe_->reset();
                 continue;

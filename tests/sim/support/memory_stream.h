@@ -42,6 +42,9 @@ struct PipeOptions {
     Faults second = {};
     bool loopback = false;
     bool secure = false;
+    /// What one end had sent before it reset the connection can still be read by the other, as from
+    /// a socket's receive buffer: a server goes on with commands whose client is gone.
+    bool reset_keeps_sent = false;
 };
 
 using StreamPair = std::pair<std::unique_ptr<net::Stream>, std::unique_ptr<net::Stream>>;

@@ -58,12 +58,12 @@ bool SimScheduler::advance() {
     return true;
 }
 
-bool SimScheduler::run(runtime::Task<void> task, std::uint64_t steps_max) {
+bool SimScheduler::run(runtime::Task<void> task, std::uint64_t steps_max, Nanos until) {
     const auto done = std::make_shared<bool>(false);  // outlives us if the task does not finish
     const std::uint64_t last = steps_ + steps_max;
     post(run_root(std::move(task), done).handle);
     while (!*done) {
-        if (steps_ >= last) return false;
+        if (steps_ >= last || now() > until) return false;
         if (!step() && !advance()) return false;
     }
     return true;

@@ -40,9 +40,11 @@ class SimScheduler final : public runtime::Scheduler {
     /// Moves the clock to the next timer and fires everything due then. False if there is none.
     bool advance();
     /// Runs `task`, moving the clock whenever everything waits. False if it cannot finish: nothing
-    /// is ready, no timer is pending (a deadlock), or `steps_max` resumptions were not enough (a
-    /// live-lock). The unfinished frame is then leaked on purpose: others may point into it.
-    [[nodiscard]] bool run(runtime::Task<void> task, std::uint64_t steps_max = 50'000'000);
+    /// is ready, no timer is pending (a deadlock), `steps_max` resumptions were not enough (a
+    /// live-lock), or the clock has passed `until` (only watchdogs run any more). The unfinished
+    /// frame is then leaked on purpose: others may point into it.
+    [[nodiscard]] bool run(runtime::Task<void> task, std::uint64_t steps_max = 50'000'000,
+                           Nanos until = Nanos::max());
 
     [[nodiscard]] std::uint64_t steps() const { return steps_; }
     [[nodiscard]] std::size_t pending_timers() const { return timers_.size(); }

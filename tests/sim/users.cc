@@ -1,0 +1,132 @@
+// What people do at both ends between the passes, and sometimes during one.
+
+#include <array>
+
+#include "sim/simulation.h"
+
+namespace imapult::sim {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::array<std::string_view, 5> kFlags{"\\Seen", "\\Flagged", "\\Answered", "\\Draft",
+                                                 "$Forwarded"};
+
+template <class T>
+const T& pick(Random& random, const std::vector<T>& from) {
+    return from[random.below(from.size())];
+}
+
+}  // namespace
+
+void Simulation::remember_flags(std::size_t account, const imapd::Message& message) {
+    auto& ever = truth_[account].flags_ever[content_of(*message.body)];
+    for (const std::string_view flag : kFlags) {
+        if (message.flags.has(flag)) ever.emplace(flag);
+    }
+    for (const std::string& keyword : message.flags.keywords()) ever.insert(keyword);
+}
+
+void Simulation::users_work(std::size_t account, std::size_t changes) {
+    for (std::size_t n = 0; n < changes; ++n) {
+        const double what = random_.unit();
+        if (what < 0.85) {
+            change_source(account);
+        } else if (what < 0.97) {
+            change_destination(account);
+        } else {
+            make_anew(account, random_.chance(0.5));
+        }
+    }
+}
+
+void Simulation::change_source(std::size_t account) {
+    const std::string& name = accounts_[account];
+    std::vector<imapd::MailboxView> boxes = source_.mailboxes(name);
+    std::erase_if(boxes, [](const auto& box) { return !box.selectable; });
+    if (boxes.empty()) return;
+    const std::string box = pick(random_, boxes).name;
+    const double what = random_.unit();
+    if (what < 0.05) {
+        const std::string fresh =
+            scenario_.source.prefix + "New " + std::to_string(++new_mailboxes_);
+        source_.create(name, fresh);
+        source_.add_message(name, fresh, generator_.next());
+        remember_flags(account, source_.messages(name, fresh).back());
+    } else if (what < 0.55) {
+        source_.add_message(name, box, generator_.next());
+    }
+    const auto messages = source_.messages(name, box);
+    if (messages.empty()) return;
+    if (what < 0.55) {
+        remember_flags(account, messages.back());
+    } else if (what < 0.88) {
+        imapd::Message message = pick(random_, messages);
+        const std::string_view flag = kFlags[random_.below(kFlags.size())];
+        if (message.flags.has(flag)) {
+            message.flags.remove(flag);
+        } else {
+            message.flags.add(flag);
+        }
+        source_.set_flags(name, box, message.uid, message.flags);
+        remember_flags(account, message);
+    } else {
+        const imapd::Message& message = pick(random_, messages);
+        MailboxTruth& truth = truth_[account].mailboxes[inbox_folded(box)];
+        const bool carried = truth.carried.erase(message.uid) > 0;
+        ++(carried ? truth.kept : truth.maybe)[content_of(*message.body)];
+        source_.expunge(name, box, message.uid);
+    }
+}
+
+/// Users of the destination get mail of their own and mark messages.
+void Simulation::change_destination(std::size_t account) {
+    const std::string& name = accounts_[account];
+    AccountTruth& truth = truth_[account];
+    const auto boxes = destination_.mailboxes(name);
+    if (boxes.empty()) return;
+    const std::string box = pick(random_, boxes).name;
+    if (random_.chance(0.5)) {
+        const std::string number = std::to_string(++own_messages_);
+        const std::string body = "From: somebody@example.com\r\nMessage-ID: <own-" + number +
+                                 "@example.com>\r\nSubject: Own " + number + "\r\n\r\nHere.\r\n";
+        destination_.add_message(name, box, body);
+        ++truth.own[inbox_folded(box)][content_of(body)];
+        return;
+    }
+    const auto messages = destination_.messages(name, box);
+    if (messages.empty()) return;
+    imapd::Message message = pick(random_, messages);
+    if (message.flags.has(kOwnKeyword)) return;
+    message.flags.add(kOwnKeyword);
+    destination_.set_flags(name, box, message.uid, message.flags);
+    ++truth.marked[inbox_folded(box)][content_of(*message.body)];
+}
+
+/// A mailbox with a new UIDVALIDITY: its messages are recognised by content, so that what was
+/// deleted at the source may stand for an equal new one.
+void Simulation::make_anew(std::size_t account, bool at_source) {
+    imapd::Store& store = at_source ? source_ : destination_;
+    const auto boxes = store.mailboxes(accounts_[account]);
+    if (boxes.empty()) return;
+    store.reset_uidvalidity(accounts_[account], pick(random_, boxes).name);
+    trouble_.memory_lost = true;
+    for (auto& [name, box] : truth_[account].mailboxes) {
+        box.carried.clear();
+        for (const auto& [content, count] : std::exchange(box.kept, {}))
+            box.maybe[content] += count;
+    }
+}
+
+Task<void> Simulation::users_meanwhile(runtime::Event& finished, const bool& done) {
+    for (int n = 0; n < 10 && !done; ++n) {
+        const Nanos until = scheduler_.now() +
+                            Nanos(static_cast<std::int64_t>(
+                                random_.below(static_cast<std::uint64_t>(Nanos(500ms).count()))));
+        if (co_await finished.wait(until)) continue;
+        change_source(random_.below(accounts_.size()));
+    }
+}
+
+}  // namespace imapult::sim

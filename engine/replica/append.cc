@@ -295,6 +295,12 @@ void Lane::refused(Group& group, const Group::Command& command, const session::R
             job.hopeless.emplace_back(item.uid, error);
         }
     }
+    if (reply.condition == imap::Condition::bad && command.literal == 0) {
+        // Nothing else may be in flight to tell of the end: the next attempt tries them alone.
+        error.scope = Scope::connection;
+        error.retry = Retry::now;
+        fail(std::move(error), Side::destination);
+    }
 }
 
 }  // namespace imapult::replica

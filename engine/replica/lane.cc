@@ -99,6 +99,8 @@ Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> d
         Error error = std::move(result).error();
         const std::optional<Side> side = error_side_;
         co_await close_sessions(false);
+        // What was settled must stand in the ledger before another attempt reads it.
+        (void)co_await account_->writer.drain();
         for (auto job = mine_.rbegin(); job != mine_.rend(); ++job) {
             reset_job(**job);
             queue_->push_front(*job);

@@ -337,7 +337,7 @@ void balance(Run& run) {
         books.adopted += job->adopted;
         books.flags_updated += job->flags_updated;
         const std::uint64_t done = job->copied + job->adopted;
-        const std::uint64_t refused =
+        std::uint64_t refused =
             account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
         if (job->failed) {
             const std::uint64_t rest = job->messages - std::min<std::uint64_t>(job->messages, done);
@@ -346,6 +346,8 @@ void balance(Run& run) {
             ++account.summary.mailboxes.failed;
         } else if (job->finished) {
             const std::uint64_t there = job->exists - std::min(job->exists, job->vanished);
+            refused =
+                std::min(refused, there - std::min(there, done));  // others are gone at the source
             const std::uint64_t known = std::min(there, done + refused);
             books.source += std::max(there, done + refused);
             books.refused += refused;
@@ -554,6 +556,10 @@ Task<void> close_sessions(Account& account, Sessions& sessions, bool polite) {
 
 Task<void> copy_account(Account& account) {
     Run run(account);
+    account.writer.set_on_failure([&account](const Error& error) {
+        account.give_up(error, std::nullopt);
+        account.on_stop(report::StopToken::Level::at_once);
+    });
     const std::int64_t started = account.environment.scheduler.clock().unix_seconds();
     const Nanos begin = account.environment.scheduler.now();
     account.observer.account_started(account.index);

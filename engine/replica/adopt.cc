@@ -213,7 +213,7 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
     if (!batch.empty() || adopted > 0) {
         batch.put_mailbox(job.record);
         bool done = false;
-        account_->writer.commit(std::move(batch), [this, &done] {
+        account_->writer.commit(std::move(batch), [this, &done](bool) {
             done = true;
             wake();
         });

@@ -2,14 +2,17 @@
 
 namespace imapult::replica {
 
-void LedgerWriter::commit(dedup::Batch batch, std::function<void()> done) {
+void LedgerWriter::commit(dedup::Batch batch, std::function<void(bool)> done) {
     ++open_;
     ledger_->commit(std::move(batch), [this, done = std::move(done)](Result<void> result) {
         // On the committer's thread: only the hand-over happens here.
         scheduler_->post_remote([this, done, result = std::move(result)] {
             --open_;
-            if (!result && !failure_) failure_ = result.error();
-            if (done) done();
+            if (!result && !failure_) {
+                failure_ = result.error();
+                if (on_failure_) on_failure_(*failure_);
+            }
+            if (done) done(result.has_value());
             changed_.notify_all();
         });
     });

@@ -48,7 +48,9 @@ class LedgerWriter {
 
     /// Queues the batch; `done` runs on the shard once it is applied (durable if it holds an
     /// intent).
-    void commit(dedup::Batch batch, std::function<void()> done = {});
+    void commit(dedup::Batch batch, std::function<void(bool ok)> done = {});
+    /// Called once, with the first error: without the ledger nothing more may be sent.
+    void set_on_failure(std::function<void(const Error&)> call) { on_failure_ = std::move(call); }
     /// Waits until everything queued is applied; the first error of all.
     Task<Result<void>> drain();
     [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
@@ -59,6 +61,7 @@ class LedgerWriter {
     runtime::Event changed_;
     std::size_t open_ = 0;
     std::optional<Error> failure_;
+    std::function<void(const Error&)> on_failure_;
 };
 
 class Lane;

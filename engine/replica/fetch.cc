@@ -282,8 +282,8 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
     for (const std::uint32_t uid : window->uids) intent.items.push_back({uid, 0, {}});
     dedup::Batch batch;
     batch.put_intent(intent);
-    account_->writer.commit(std::move(batch), [this, window] {
-        window->durable = true;
+    account_->writer.commit(std::move(batch), [this, window](bool ok) {
+        window->durable = ok;  // without its intent nothing of it is sent
         wake();
     });
 

@@ -177,6 +177,9 @@ Task<void> Lane::pump() {
         if (!planned) {
             Error error = std::move(planned).error();
             if (error_) co_return;
+            // A name that cannot be said to a server (it holds a line break): that mailbox stays
+            // behind.
+            if (error.code == Code::invalid_input) error.scope = Scope::mailbox;
             if (error.scope == Scope::mailbox && error.retry != Retry::later) {
                 give_up_job(*job, error);
                 std::erase(mine_, job);

@@ -326,7 +326,7 @@ Task<void> Lane::start_record(Job& job) {
     batch.put_mailbox(job.record);
     batch.make_durable();
     bool done = false;
-    account_->writer.commit(std::move(batch), [this, &done] {
+    account_->writer.commit(std::move(batch), [this, &done](bool) {
         done = true;
         wake();
     });

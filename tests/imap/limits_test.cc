@@ -116,8 +116,8 @@ TEST(Limits, FlagsOfAMessage) {
     EXPECT_EQ(last_line(flags_fetch(limits::kFlagsPerMessageMax + 1)),
               "limit: server passes a limit: too many flags on a message");
     EXPECT_THAT(last_line(flags_fetch(1, limits::kFlagBytesMax)), StartsWith("fetch"));
-    EXPECT_EQ(last_line(flags_fetch(1, limits::kFlagBytesMax + 1)),
-              "limit: server passes a limit: flag too long");
+    EXPECT_THAT(last_line(flags_fetch(1, limits::kFlagBytesMax + 1)), StartsWith("fetch"))
+        << "a flag that is too long is left out";
 }
 
 TEST(Limits, LabelsOfAMessage) {

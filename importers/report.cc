@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/memory.h"
 #include "engine/base/text.h"
 #include "importers/limits.h"
 
@@ -205,7 +206,7 @@ std::string RunReport::json() const {
                           {"items", counts_json(total())},
                           {"seconds", seconds},
                           {"cpu_seconds", seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime)},
-                          {"peak_rss_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024},
+                          {"peak_rss_bytes", peak_resident_bytes()},
                           {"refusals", std::move(refusals)},
                           {"repairs", std::move(repairs)},
                           {"missing", missing},

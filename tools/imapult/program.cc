@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/base/memory.h"
 #include "engine/base/text.h"
 #include "tools/imapult/console.h"
 #include "tools/imapult/exit_code.h"
@@ -40,7 +41,7 @@ void add_usage(Outcome& outcome) {
     rusage usage{};
     if (getrusage(RUSAGE_SELF, &usage) != 0) return;
     outcome.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
-    outcome.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // KiB on Linux
+    outcome.peak_rss_bytes = peak_resident_bytes();
 }
 
 campaign::Command command_of(Verb verb) {

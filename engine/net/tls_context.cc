@@ -237,7 +237,7 @@ std::string certificate_sentence(long result, const Verification& verification) 
             break;
         case X509_V_ERR_HOSTNAME_MISMATCH:
         case X509_V_ERR_IP_ADDRESS_MISMATCH:
-            what = "does not match the host name: it is for another one (" + verification.seen_names +
+            what = "does not match the host name: it is for another name (" + verification.seen_names +
                    "); connect by that name, or pin it with the tls-fingerprint option";
             break;
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:

@@ -60,6 +60,7 @@ class Lane {
     Task<Result<void>> examine(Job& job, std::vector<Meta>& fresh,
                                std::vector<FlagSink::Entry>& changed);
     Task<Result<void>> plan_flags(Job& job, std::vector<FlagSink::Entry> changed);
+    Task<Result<void>> forget_refusals_of_gone(Job& job, const std::vector<Meta>& fresh);
     Task<Result<void>> learn_allowed(Job& job);
     Task<Result<void>> ask_allowed(Job& job, const std::set<std::string, std::less<>>& keywords);
     Task<void> start_record(Job& job);

@@ -98,6 +98,8 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         job->todo.push_back(meta);
     }
     job->todo.shrink_to_fit();
+    auto forgotten = co_await forget_refusals_of_gone(*job, fresh);
+    if (!forgotten) co_return forgotten;
     std::uint64_t bytes = 0;
     for (const Meta& meta : job->todo) bytes += meta.size;
     if (!job->started) {
@@ -131,6 +133,47 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         co_return Result<void>{};
     }
     co_return co_await learn_allowed(*job);
+}
+
+/// A message that was refused and is gone at the source is nobody's concern any more.
+Task<Result<void>> Lane::forget_refusals_of_gone(Job& job, const std::vector<Meta>& fresh) {
+    const dedup::MailboxId id = job.record.id;
+    std::vector<std::uint32_t> unlisted, gone;
+    for (auto at = account_->refusals.lower_bound({id, 0});
+         at != account_->refusals.end() && at->first.first == id; ++at) {
+        const std::uint32_t uid = at->first.second;
+        const bool listed =
+            std::binary_search(fresh.begin(), fresh.end(), Meta{uid, 0, 0, 0, 0, false},
+                               [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
+        if (listed) continue;
+        unlisted.push_back(uid);
+    }
+    if (unlisted.empty()) co_return Result<void>{};
+    // Absence from a list is no proof: each is asked for by name.
+    FlagSink there(1, UINT32_MAX, job.flags);
+    imap::FetchItems items;
+    items.flags = true;
+    for (const imap::UidSet& set : uid_sets(unlisted, 0)) {
+        auto fetch = imap::source::uid_fetch(set, items, std::nullopt, source_->encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        auto reply = co_await source_->execute(std::move(*fetch), &there);
+        if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (!reply->ok()) co_return Result<void>{};  // not known: they stay listed
+    }
+    const std::vector<FlagSink::Entry> listed = there.take();
+    for (const std::uint32_t uid : unlisted) {
+        const bool found = std::any_of(listed.begin(), listed.end(),
+                                       [&](const auto& entry) { return entry.uid == uid; });
+        if (!found) gone.push_back(uid);
+    }
+    if (gone.empty() || account_->options.dry_run) co_return Result<void>{};
+    dedup::Batch batch;
+    for (const std::uint32_t uid : gone) {
+        batch.erase_refusal(account_->id, id, uid);
+        account_->refusals.erase({id, uid});
+    }
+    account_->writer.commit(std::move(batch));
+    co_return Result<void>{};
 }
 
 /// EXAMINE, the metadata of new messages and the flags that changed: one write, one round trip.

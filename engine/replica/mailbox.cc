@@ -437,12 +437,10 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
         auto quota = imap::source::get_quota_root("INBOX", session.encoding());
         if (quota) optional.push_back(session.start(std::move(*quota), &sink));
     }
-    std::map<std::string, bool, std::less<>> asked;
     if (!list_status) {
         for (const std::string& name : known) {
             auto status = imap::source::status(name, items, session.encoding());
             if (!status) continue;
-            asked[ListSink::key_of(name)] = true;
             statuses.push_back(session.start(std::move(*status), &sink));
         }
     }

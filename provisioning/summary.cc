@@ -1,4 +1,5 @@
 #include "provisioning/summary.h"
+#include "engine/base/markup.h"
 
 #include <algorithm>
 #include <array>
@@ -18,32 +19,6 @@ std::string file_of(const PlanReport& report, const Location& where) {
 std::uint64_t count(const std::map<std::string, std::uint64_t>& ops, std::string_view op) {
     const auto found = ops.find(std::string(op));
     return found == ops.end() ? 0 : found->second;
-}
-
-std::string escape_html(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '&':
-                out += "&amp;";
-                break;
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '"':
-                out += "&quot;";
-                break;
-            case '\'':
-                out += "&#39;";
-                break;
-            default:
-                out += c;
-        }
-    }
-    return out;
 }
 
 std::string headline(const PlanReport& report) {

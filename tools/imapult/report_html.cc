@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/markup.h"
 #include "engine/base/text.h"
 #include "tools/imapult/command_line.h"
 #include "tools/imapult/display.h"
@@ -18,29 +19,7 @@ constexpr double kChartMargin = 54;
 
 /// Text from anywhere, for the inside of an element or a quoted attribute.
 std::string escape(std::string_view text) {
-    std::string out;
-    for (const char c : printable(text, 4096)) {
-        switch (c) {
-            case '&':
-                out += "&amp;";
-                break;
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '"':
-                out += "&quot;";
-                break;
-            case '\'':
-                out += "&#39;";
-                break;
-            default:
-                out += c;
-        }
-    }
-    return out;
+    return escape_html(printable(text, 4096));
 }
 
 constexpr std::string_view kStyle = R"(

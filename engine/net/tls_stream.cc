@@ -173,8 +173,9 @@ runtime::Task<Result<void>> TlsStream::client_handshake() {
     }
     if (late) {
         co_return fail(Code::timeout, Scope::host, Retry::later,
-                       "the TLS handshake with " + host +
-                           " took too long; does the server speak TLS on this port?");
+                       host + " gave no answer to the TLS handshake within " +
+                           std::to_string(limits::kTlsHandshakeTimeout.count()) +
+                           " s; does the server speak TLS on this port?");
     }
     if (!clear_text_seen_.empty()) {
         co_return fail(Code::tls_failed, Scope::host, Retry::never,

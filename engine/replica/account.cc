@@ -149,13 +149,24 @@ bool read_back(Run& run, Place& place) {
     return false;
 }
 
+/// Without NAMESPACE (RFC 2342) no server says that all its mailboxes lie below INBOX; a refused CREATE
+/// where nothing stands elsewhere suggests it.
+bool may_lie_below_inbox(const Listing& at) {
+    return !at.namespaces_told && at.separator != 0 &&
+           std::all_of(at.mailboxes.begin(), at.mailboxes.end(),
+                       [](const Mailbox& box) { return box.path.front() == "INBOX"; });
+}
+
 Task<Result<void>> create_missing(Run& run) {
     Account& account = run.account;
     std::vector<Place*> missing;
     for (Place& place : run.placement.places) {
         if (!place.exists) missing.push_back(&place);
     }
-    for (int round = 0; round < 2 && !missing.empty(); ++round) {
+    enum class Names : std::uint8_t { as_planned, below_inbox, strict };
+    Names names = Names::as_planned;
+    bool is_below_inbox = false;
+    while (!missing.empty()) {
         auto replies = co_await create_batch(run, missing);
         if (!replies) co_return std::unexpected(std::move(replies).error());
         std::vector<Place*> refused;
@@ -163,6 +174,7 @@ Task<Result<void>> create_missing(Run& run) {
             Place* place = missing[i];
             if (read_back(run, *place)) {
                 ++account.summary.mailboxes.created;
+                is_below_inbox = is_below_inbox || names == Names::below_inbox;
                 continue;
             }
             const session::Reply& reply = (*replies)[i];
@@ -176,11 +188,21 @@ Task<Result<void>> create_missing(Run& run) {
             place->mapped_because = error.text;
             refused.push_back(place);
         }
-        if (round == 0) {
-            for (Place* place : refused)
-                make_strict(*place, account.destination, run.placement.places);
-        }
         missing = std::move(refused);
+        Listing naming = account.destination;
+        const bool may_be_below =
+            names == Names::as_planned && may_lie_below_inbox(account.destination);
+        if (may_be_below || is_below_inbox)
+            naming.prefix = std::string("INBOX") + naming.separator;
+        if (may_be_below) {
+            names = Names::below_inbox;
+            for (Place* place : missing) place->name = wire_name(place->path, naming);
+        } else if (names != Names::strict) {
+            names = Names::strict;
+            for (Place* place : missing) make_strict(*place, naming, run.placement.places);
+        } else {
+            break;
+        }
     }
     // What could not be created is listed as a whole.
     for (Place* place : missing) {
@@ -532,7 +554,8 @@ Task<bool> open_and_list(Account& account, Sessions& sessions) {
                      Side::destination,
                      account.known_destination};
     runtime::TaskScope both(account.environment.scheduler);
-    both.spawn(source.run());
+    // `verify --against` has no source.
+    if (!account.source_endpoint.host.empty()) both.spawn(source.run());
     both.spawn(destination.run());
     co_await both.join();
     account.listed_at = account.environment.scheduler.now();

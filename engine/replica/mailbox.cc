@@ -182,7 +182,6 @@ class ListSink final : public session::Sink {
     std::optional<imap::Namespaces> namespaces;
     std::map<std::string, std::string> id;
     std::optional<Listing::StorageQuota> storage;
-    bool has_modseq = false;
     bool too_many = false;
 
     static std::string key_of(std::string_view wire) {
@@ -234,10 +233,7 @@ class ListSink final : public session::Sink {
         if (status.messages) box.messages = status.messages;
         if (status.uid_next) box.uid_next = status.uid_next;
         if (status.uid_validity) box.uid_validity = status.uid_validity;
-        if (status.highest_modseq) {
-            box.highest_modseq = status.highest_modseq;
-            has_modseq = true;
-        }
+        if (status.highest_modseq) box.highest_modseq = status.highest_modseq;
         if (status.size) box.size = status.size;
     }
 
@@ -308,14 +304,13 @@ Listing finish_listing(ListSink& sink) {
     Listing listing;
     sink.join();
     listing.id = std::move(sink.id);
-    listing.has_modseq = sink.has_modseq;
     listing.quota = sink.storage;
     std::vector<std::string> foreign;  // prefixes of other users' and shared namespaces
     bool told = false;
     if (sink.namespaces && !sink.namespaces->personal.empty()) {
         listing.prefix = sink.namespaces->personal.front().prefix;
         listing.separator = sink.namespaces->personal.front().separator;
-        told = true;
+        listing.namespaces_told = told = true;
         for (const auto* spaces : {&sink.namespaces->other_users, &sink.namespaces->shared}) {
             for (const auto& entry : *spaces) {
                 if (!entry.prefix.empty()) foreign.push_back(entry.prefix);

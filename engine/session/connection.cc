@@ -13,6 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr Nanos kLogoutWait = 2s;
+constexpr Nanos kStallLookEvery = 5s;
 constexpr std::uint64_t kTagsMax = 10'000'000;
 
 Error lost(const std::string& peer, std::string_view what, std::string_view bye) {
@@ -443,13 +444,19 @@ Task<void> Connection::write_one() {
 Task<void> Connection::watch_stall() {
     std::uint64_t heartbeat = heartbeat_;
     std::uint64_t bytes = 0;
+    Nanos quiet_since = scheduler_->now();
     while (!failure_) {
-        if (co_await ended_.wait(scheduler_->now() + stall_timeout_)) break;
+        const Nanos look = std::min<Nanos>(stall_timeout_ / 8, kStallLookEvery);
+        if (co_await ended_.wait(scheduler_->now() + look)) break;
         if (failure_) break;
         const std::uint64_t moved = wire_bytes_in() + wire_bytes_out();
         const bool waiting = !open_.empty() || !greeting_;
         const bool ours = last_sink_ != nullptr && last_sink_->blocked();
-        if (waiting && !ours && !paused_ && heartbeat == heartbeat_ && bytes == moved) {
+        if (!waiting || ours || paused_ || heartbeat != heartbeat_ || bytes != moved) {
+            heartbeat = heartbeat_;
+            bytes = moved;
+            quiet_since = scheduler_->now();
+        } else if (scheduler_->now() - quiet_since >= stall_timeout_) {
             const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(stall_timeout_);
             end(Error{Code::timeout,
                       Scope::connection,
@@ -461,8 +468,6 @@ Task<void> Connection::watch_stall() {
                           (open_.empty() ? "" : " during " + open_.front()->verb)});
             break;
         }
-        heartbeat = heartbeat_;
-        bytes = moved;
     }
 }
 

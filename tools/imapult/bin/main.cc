@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/memory.h"
 #include "engine/campaign/campaign.h"
 #include "importers/commands.h"
 #include "provisioning/commands.h"
@@ -16,6 +17,7 @@
 int main(int argc, char** argv) {
     using namespace imapult;
     program::protect_process();
+    return_large_blocks();
     program::Environment environment;
     environment.run_campaign = campaign::run;
     environment.run_imapd = program::run_imapd;

@@ -158,7 +158,7 @@ Task<void> Lane::settle_group(Group& group) {
             // Written: the buffer's room belongs to the source again.
             freed = true;
             buffered_ -= group.credit;
-            group.buffer = std::string();
+            give_buffer(group.buffer);
             wake();
         }
         if (!reply) {
@@ -180,7 +180,7 @@ Task<void> Lane::settle_group(Group& group) {
     }
     if (!freed) {
         buffered_ -= group.credit;
-        group.buffer = std::string();
+        give_buffer(group.buffer);
     }
 }
 

@@ -107,7 +107,8 @@ void BodySink::begin_in_group(std::uint64_t bytes) {
         const std::size_t expected = synchronised
                                          ? bytes + kHeadBytesGuess
                                          : (bytes + kHeadBytesGuess) * limits::kGroupMessagesMax;
-        group->buffer.reserve(std::min(expected, limits::kGroupBytesMax + kHeadBytesGuess));
+        group->buffer =
+            lane_->take_buffer(std::min(expected, limits::kGroupBytesMax + kHeadBytesGuess));
     }
     group_ = group;
     std::string& out = group->buffer;
@@ -254,6 +255,25 @@ void BodySink::end_message(const imap::Fetch& fetch) {
 }
 
 // --- the pump's side ----------------------------------------------------------------------------
+
+std::string Lane::take_buffer(std::size_t bytes) {
+    std::string buffer;
+    if (!spare_buffers_.empty()) {
+        buffer = std::move(spare_buffers_.back());
+        spare_buffers_.pop_back();
+        spare_bytes_ -= buffer.capacity();
+    }
+    buffer.reserve(bytes);
+    return buffer;
+}
+
+void Lane::give_buffer(std::string& buffer) {
+    std::string done = std::exchange(buffer, std::string());
+    if (spare_bytes_ + done.capacity() > limits::kLaneBufferedBytesMax) return;
+    done.clear();
+    spare_bytes_ += done.capacity();
+    spare_buffers_.push_back(std::move(done));
+}
 
 void Lane::close_group() {
     if (!open_group_) return;

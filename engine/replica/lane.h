@@ -84,6 +84,9 @@ class Lane {
     Task<void> quarantine(std::shared_ptr<Job> job);
     Task<bool> destination_is_full(std::uint64_t bytes);
     void close_group();
+    /// Buffers of groups are used again: fresh pages for each would cost more than the copying.
+    std::string take_buffer(std::size_t bytes);
+    void give_buffer(std::string& buffer);
 
     // append.cc: writing and settling
     Task<void> appender();
@@ -117,6 +120,8 @@ class Lane {
     std::deque<std::shared_ptr<Group>> to_send_, to_settle_;
     std::shared_ptr<Group> open_group_;
     std::size_t buffered_ = 0;
+    std::vector<std::string> spare_buffers_;
+    std::size_t spare_bytes_ = 0;  ///< their capacity
     bool pump_done_ = false, appender_done_ = false;
     std::optional<Error> error_;
     std::optional<Side> error_side_;

@@ -1,6 +1,5 @@
 """Each failure has the exit code of the contract and a sentence that tells the cure; no secret is echoed."""
 
-import socket
 import time
 
 from lab import corpus
@@ -175,34 +174,6 @@ class Failures(ImapultCase):
         self.assertRegex(result.err, "(?i)connect|closed|reset|refused")
         self.assertEqual(self.copy(source, destination).summary["result"], "complete")
         self.assert_no_differences(compare(self.connect(source), self.connect(destination)))
-
-
-class Stalls(ImapultCase):
-    """A server that says nothing must not hold the program for ever."""
-
-    def ends(self, url):
-        destination = self.server(Dovecot)
-        begin = time.monotonic()
-        result = self.imapult("copy", "--source", url, "--destination", destination.url(), *self.passwords(),
-                              "--state", self.state(), "--json", code=None, timeout=STALL_SECONDS)
-        self.assertIn(result.code, (1, 4), str(result))
-        self.assertRegex(result.err, "(?i)time|answer|silent|respon", str(result))
-        print(f"gave up after {time.monotonic() - begin:.0f} s")
-
-    def test_no_greeting(self):
-        silent = ScriptedSource(behave="silent")
-        self.addCleanup(silent.stop)
-        self.ends(silent.url())
-
-    def test_no_answer_to_the_login(self):
-        deaf = ScriptedSource(behave="deaf")
-        self.addCleanup(deaf.stop)
-        self.ends(deaf.url())
-
-    def test_no_tls_handshake(self):
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-        self.ends(f"imaps://alice@127.0.0.1:{listener.getsockname()[1]}")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ int exit_code_of(const Summary& summary, campaign::Command command, int signal) 
     // A signal that came when everything was done has interrupted nothing.
     const bool all_done = !summary.failure && std::ranges::all_of(summary.accounts, is_complete);
     if (summary.interrupted && !all_done)
-        return signal == SIGTERM ? kExitTerminated : kExitInterrupted;
+        return signal == SIGINT ? kExitInterrupted : kExitTerminated;
     if (summary.failure) return exit_code_of_run(summary.failure->error.code);
     const bool different = std::ranges::any_of(summary.accounts, [](const AccountSummary& a) {
         return a.verify.missing + a.verify.different > 0;

@@ -12,11 +12,19 @@ constexpr int kSignalBase = 128;         // what shells add to a signal's number
 constexpr long kWaitNanos = 50'000'000;  // how long the end of a run waits for the thread
 constexpr int kPatienceRounds = 200;     // 10 s for a run that was told to end at once
 
+/// False under nohup: the run goes on when its terminal is gone.
+bool hangup_counts() {
+    struct sigaction now{};
+    return sigaction(SIGHUP, nullptr, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
 sigset_t our_signals() {
+    static const bool hangup = hangup_counts();
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    if (hangup) sigaddset(&set, SIGHUP);
     return set;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// SIGINT and SIGTERM: the first asks the run to end cleanly, the second to end at once, a third
-// ends the program. They are taken by a thread, so that no code runs in a signal handler.
+// SIGINT, SIGTERM and SIGHUP (unless ignored, as by nohup): the first asks the run to end cleanly, the
+// second to end at once, a third ends the program. They are taken by a thread, so that no code runs in
+// a signal handler.
 
 #include <atomic>
 #include <functional>

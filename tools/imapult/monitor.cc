@@ -142,7 +142,9 @@ void Monitor::finish() {
         thread_.join();
         sample(elapsed(), true);
     }
-    logger_.reset();
+    // The logger outlives its thread: both would count references inside a library that
+    // ThreadSanitizer does not see.
+    const std::shared_ptr<spdlog::logger> logger = std::exchange(logger_, nullptr);
     log_thread_.reset();  // waits until its queue is written
     if (options_.show_progress && console_.is_terminal()) console_.clear();
     write_events();

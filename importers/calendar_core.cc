@@ -5,6 +5,7 @@
 
 #include "engine/base/text.h"
 #include "importers/calendar_item.h"
+#include "importers/calendar_piece.h"
 #include "importers/content_line.h"
 #include "importers/digest.h"
 #include "importers/limits.h"
@@ -104,7 +105,7 @@ std::optional<std::int64_t> duration_seconds(std::string_view text) {
     return sign * total;
 }
 
-std::string add(const std::string& start, std::int64_t seconds) {
+std::string later(const std::string& start, std::int64_t seconds) {
     if (start.size() > 1 && start[0] == 'u')
         return "u" + std::to_string(std::stoll(start.substr(1)) + seconds);
     if (const auto time = parse_wall_time(std::string_view(start).substr(start.empty() ? 0 : 1))) {
@@ -115,58 +116,58 @@ std::string add(const std::string& start, std::int64_t seconds) {
     return start;
 }
 
-/// One piece as "NAME=value" lines.
-std::string piece_core(std::string_view text, bool qp) {
-    LineReader reader(text, 1, qp);
-    std::string_view raw;
-    std::size_t number = 0;
-    int depth = 0;
-    std::string start;
-    std::string end;
-    std::optional<std::int64_t> duration;
-    std::vector<std::string> facts;
-    ContentLine line;
-    while (reader.next(raw, number)) {
-        if (!parse_content_line(raw, line)) continue;
-        if (line.name == "BEGIN") ++depth;
-        if (line.name == "END") --depth;
-        if (depth != 1) continue;
-        const std::string& name = line.name;
-        if (name == "DTSTART") start = moment(line, line.value);
-        if (name == "DTEND" || name == "DUE") end = moment(line, line.value);
-        if (name == "DURATION") duration = duration_seconds(trim(line.value));
-        if (name == "RECURRENCE-ID") facts.push_back("ID=" + moment(line, line.value));
-        if (name == "RRULE") facts.push_back("RRULE=" + recurrence(line.value));
-        if (name == "EXDATE" || name == "RDATE") {
-            for (const std::string& one : moments(line)) facts.push_back(name + "=" + one);
-        }
-        if (name == "SUMMARY" || name == "LOCATION" || name == "DESCRIPTION") {
-            const std::string value = plain(line.value);
-            if (!value.empty()) facts.push_back(name + "=" + value);
-        }
+/// One piece as "NAME=value" lines, whatever their order in it.
+class PieceFacts {
+  public:
+    void add(const ContentLine& line);
+    std::string text() &&;
+
+  private:
+    int depth_ = 0;
+    std::string start_;
+    std::string end_;
+    std::optional<std::int64_t> duration_;
+    std::vector<std::string> facts_;
+};
+
+void PieceFacts::add(const ContentLine& line) {
+    const std::string& name = line.name;
+    if (name == "BEGIN") ++depth_;
+    if (name == "END") --depth_;
+    if (depth_ != 1) return;
+    if (name == "DTSTART") start_ = moment(line, line.value);
+    if (name == "DTEND" || name == "DUE") end_ = moment(line, line.value);
+    if (name == "DURATION") duration_ = duration_seconds(trim(line.value));
+    if (name == "RECURRENCE-ID") facts_.push_back("ID=" + moment(line, line.value));
+    if (name == "RRULE") facts_.push_back("RRULE=" + recurrence(line.value));
+    if (name == "EXDATE" || name == "RDATE") {
+        for (const std::string& one : moments(line)) facts_.push_back(name + "=" + one);
     }
-    if (end.empty() && duration) end = add(start, *duration);
-    if (end.empty()) end = start.starts_with('d') ? add(start, 86400) : start;
-    facts.push_back("FROM=" + start);
-    facts.push_back("TO=" + end);
-    std::ranges::sort(facts);
-    facts.erase(std::ranges::unique(facts).begin(), facts.end());
+    if (name == "SUMMARY" || name == "LOCATION" || name == "DESCRIPTION") {
+        const std::string value = plain(line.value);
+        if (!value.empty()) facts_.push_back(name + "=" + value);
+    }
+}
+
+std::string PieceFacts::text() && {
+    if (end_.empty() && duration_) end_ = later(start_, *duration_);
+    if (end_.empty()) end_ = start_.starts_with('d') ? later(start_, 86400) : start_;
+    facts_.push_back("FROM=" + start_);
+    facts_.push_back("TO=" + end_);
+    std::ranges::sort(facts_);
+    facts_.erase(std::ranges::unique(facts_).begin(), facts_.end());
     std::string out;
-    for (const std::string& fact : facts) out += std::to_string(fact.size()) + ":" + fact;
+    for (const std::string& fact : facts_) {
+        out += std::to_string(fact.size());
+        out += ':';
+        out += fact;
+    }
     return out;
 }
 
-}  // namespace
-
-ItemCore core_of(const CalendarFile& file, const RawItem& item) {
+ItemCore core_of_pieces(std::vector<std::string> pieces, std::uint32_t sequence) {
     ItemCore core;
-    std::vector<std::string> pieces;
-    for (const RawPiece& piece : item.pieces) {
-        pieces.push_back(piece_core(std::string_view(file.text).substr(piece.begin, piece.length),
-                                    piece.version_1));
-        if (!piece.exception || item.pieces.size() == 1)
-            core.sequence = std::max(core.sequence, piece.sequence);
-    }
+    core.sequence = sequence;
     std::ranges::sort(pieces);
     pieces.erase(std::ranges::unique(pieces).begin(), pieces.end());
     core.pieces = static_cast<std::uint32_t>(pieces.size());
@@ -174,6 +175,40 @@ ItemCore core_of(const CalendarFile& file, const RawItem& item) {
     for (const std::string& piece : pieces) all += std::to_string(piece.size()) + "|" + piece;
     core.digest = sha256(all);
     return core;
+}
+
+}  // namespace
+
+ItemCore core_of(const CalendarFile& file, const RawItem& item) {
+    std::vector<std::string> pieces;
+    std::uint32_t sequence = 0;
+    for (const RawPiece& piece : item.pieces) {
+        LineReader reader(std::string_view(file.text).substr(piece.begin, piece.length), 1,
+                          piece.version_1);
+        std::string_view raw;
+        std::size_t number = 0;
+        ContentLine line;
+        PieceFacts facts;
+        while (reader.next(raw, number)) {
+            if (parse_content_line(raw, line)) facts.add(line);
+        }
+        pieces.push_back(std::move(facts).text());
+        if (!piece.exception || item.pieces.size() == 1)
+            sequence = std::max(sequence, piece.sequence);
+    }
+    return core_of_pieces(std::move(pieces), sequence);
+}
+
+ItemCore core_of(const std::vector<CleanPiece>& clean) {
+    std::vector<std::string> pieces;
+    std::uint32_t sequence = 0;
+    for (const CleanPiece& piece : clean) {
+        PieceFacts facts;
+        for (const ContentLine& line : piece.lines) facts.add(line);
+        pieces.push_back(std::move(facts).text());
+        if (!piece.exception || clean.size() == 1) sequence = std::max(sequence, piece.sequence);
+    }
+    return core_of_pieces(std::move(pieces), sequence);
 }
 
 }  // namespace imapult::importers

@@ -225,7 +225,20 @@ void Cutter::close_piece(std::size_t after, const char* broken) {
 void Cutter::store_zone(std::size_t after) {
     if (zone_id_.empty() || after - piece_.begin > kZoneTextBytesMax || file_.zones.size() >= 1000)
         return;
-    file_.zones.emplace(zone_id_, std::string(text_.substr(piece_.begin, after - piece_.begin)));
+    LineReader reader(text_.substr(piece_.begin, after - piece_.begin), 1);
+    std::string_view raw;
+    std::size_t number = 0;
+    ContentLine line;
+    std::string text;
+    bool observed = false;
+    while (reader.next(raw, number)) {
+        if (!parse_content_line(raw, line)) continue;
+        drop_controls(line.value);
+        append_content_line(line, text);
+        observed = observed || line.value == "STANDARD" || line.value == "DAYLIGHT";
+    }
+    if (observed)
+        file_.zones.emplace(zone_id_, std::make_shared<const std::string>(std::move(text)));
 }
 
 void Cutter::property(std::string_view text, std::size_t at) {

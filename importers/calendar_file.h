@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@
 #include "engine/base/error.h"
 
 namespace imapult::importers {
+
+/// A whole VTIMEZONE with CRLF lines; shared by the items that need it.
+using ZoneText = std::shared_ptr<const std::string>;
 
 enum class ItemKind : std::uint8_t { event, todo, other };
 
@@ -43,8 +47,8 @@ struct CalendarFile {
     /// "#RRGGBB" of X-APPLE-CALENDAR-COLOR, COLOR, X-OUTLOOK-COLOR; or empty.
     std::string colour;
     std::vector<RawItem> items;
-    /// TZID → the VTIMEZONE's text as it stands in the file.
-    std::map<std::string, std::string> zones;
+    /// TZID → the file's own VTIMEZONE, its lines made clean; only such as have any observance.
+    std::map<std::string, ZoneText> zones;
     /// What was wrong with the file as a whole, a sentence each; not empty: every item counts as
     /// repaired.
     std::vector<std::string> repairs;

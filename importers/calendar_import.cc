@@ -3,14 +3,15 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <future>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "engine/base/text.h"
+#include "importers/account_job.h"
 #include "importers/calendar_file.h"
 #include "importers/calendar_item.h"
 #include "importers/content_line.h"
-#include "importers/job.h"
 #include "importers/limits.h"
 
 namespace imapult::importers {
@@ -52,13 +53,14 @@ class Chunk {
   public:
     bool fits(const CleanItem& item) const {
         std::size_t more = item.body.size();
-        for (const auto& [name, text] : item.zones) more += zones_.contains(name) ? 0 : text.size();
+        for (const auto& [name, text] : item.zones)
+            more += zones_.contains(name) ? 0 : text->size();
         return items_.empty() || bytes_ + more <= kCalendarPostBytesAim;
     }
     void add(Pending pending) {
         bytes_ += pending.item.body.size();
         for (const auto& [name, text] : pending.item.zones) {
-            if (zones_.emplace(name, text).second) bytes_ += text.size();
+            if (zones_.insert(name).second) bytes_ += text->size();
         }
         items_.push_back(std::move(pending));
     }
@@ -67,16 +69,16 @@ class Chunk {
 
   private:
     std::vector<Pending> items_;
-    std::map<std::string, std::string> zones_;
+    std::set<std::string> zones_;
     std::size_t bytes_ = kHead.size() + kTail.size();
 };
 
 std::string body_of(const std::vector<Pending>& items) {
-    std::map<std::string_view, std::string_view> zones;
+    std::set<std::string_view> zones;
     std::string body(kHead);
     for (const Pending& p : items) {
         for (const auto& [name, text] : p.item.zones) {
-            if (zones.emplace(name, text).second) body += text;
+            if (zones.insert(name).second) body += *text;
         }
     }
     for (const Pending& p : items) body += p.item.body;
@@ -95,12 +97,16 @@ struct Folder {
     std::vector<Chunk> full;
 };
 
-class CalendarJob {
+/// Uploads on their way while the next items are read.
+struct InFlight {
+    Folder* target = nullptr;
+    std::vector<Chunk> chunks;
+    std::future<std::vector<Result<>>> results;
+};
+
+class CalendarJob : AccountJob {
   public:
-    CalendarJob(const Job& job, const AccountInput& input) : job_(job), input_(input) {
-        report_.account = input.account;
-        if (job.carbonio != nullptr) mailbox_.emplace(*job.carbonio, input.account, input.password);
-    }
+    CalendarJob(const Job& job, const AccountInput& input) : AccountJob(job, input) {}
 
     AccountReport run();
 
@@ -108,7 +114,6 @@ class CalendarJob {
     Result<> begin();
     void source(std::size_t index);
     void item(const CalendarFile& file, const RawItem& raw, Folder& calendar);
-    void give_up(const Error& error);
     void refuse(const CalendarFile& file, const RawItem& raw, std::size_t line,
                 const std::string& uid, const std::string& reason, bool keep);
     Folder& folder(const std::string& name, const std::string& view, const std::string& colour,
@@ -117,6 +122,7 @@ class CalendarJob {
     Result<> read_back(const std::string& folder);
     void flush(const CalendarFile& file, Folder& folder, bool all);
     void post(const CalendarFile& file, Folder& folder, std::vector<Chunk> chunks);
+    void settle(const CalendarFile& file);
     void judge(const CalendarFile& file, Folder& folder, std::vector<Pending> items,
                Result<> result);
     void accepted(const CalendarFile& file, std::vector<Pending>& items);
@@ -126,12 +132,6 @@ class CalendarJob {
     [[nodiscard]] std::string uid_for(const CleanItem& item, const std::string& folder,
                                       const std::optional<Ledger::CalendarEntry>& known) const;
 
-    const Job& job_;
-    const AccountInput& input_;
-    AccountReport report_;
-    std::optional<Mailbox> mailbox_;
-    std::optional<std::vector<RemoteFolder>> remote_folders_;
-    std::optional<FolderNames> names_;
     std::map<std::string, Folder> folders_;
     std::unordered_map<std::string, RemoteItem> remote_;
     std::set<std::string> read_;
@@ -139,9 +139,9 @@ class CalendarJob {
     std::vector<Expected> expected_;
     std::unordered_map<std::string, std::size_t> expected_index_;
     std::optional<RefusedFile> refused_;
+    std::optional<InFlight> in_flight_;
     std::size_t file_index_ = 0;
     std::size_t refused_in_row_ = 0;
-    bool any_accepted_ = false;
 };
 
 AccountReport CalendarJob::run() {
@@ -150,59 +150,24 @@ AccountReport CalendarJob::run() {
     if (!report_.error && mailbox_) {
         if (const auto confirmed = confirm(); !confirmed) give_up(confirmed.error());
     }
-    if (job_.ledger != nullptr) {
-        if (const auto synced = job_.ledger->sync(); !synced && !report_.error)
-            give_up(synced.error());
-    }
+    sync_ledger();
     return std::move(report_);
 }
 
-void CalendarJob::give_up(const Error& error) {
-    if (report_.error) return;
-    report_.error = for_account(error);
-    const bool nobody = error.code == Code::connect_failed || error.code == Code::resolve_failed ||
-                        error.code == Code::tls_failed;
-    if (nobody && job_.unreachable != nullptr) job_.unreachable->store(true);
-}
-
 Result<> CalendarJob::begin() {
-    if (mailbox_) {
-        if (job_.unreachable->load())
-            return fail(Code::connect_failed, Scope::account, Retry::later,
-                        "the destination cannot be reached");
-        IMAPULT_CHECK(mailbox_->open());
-        const bool named = std::ranges::any_of(
-            input_.files, [](const SourceFile& f) { return !f.folder.empty(); });
-        if (named) {
-            IMAPULT_TRY(remote_folders_, mailbox_->folders());
-        }
-        IMAPULT_CHECK(read_back("Calendar"));
-        for (const RemoteFolder& remote : remote_folders_.value_or(std::vector<RemoteFolder>{})) {
-            if (remote.view == "appointment" && remote.items.value_or(1) > 0)
-                IMAPULT_CHECK(read_back(remote.name));
-        }
+    IMAPULT_CHECK(open("appointment"));
+    if (!mailbox_) return {};
+    IMAPULT_CHECK(read_back("Calendar"));
+    for (const RemoteFolder& remote : remote_folders_.value_or(std::vector<RemoteFolder>{})) {
+        if (remote.view == "appointment" && remote.items.value_or(1) > 0)
+            IMAPULT_CHECK(read_back(remote.name));
     }
-    names_.emplace("appointment", remote_folders_);
     return {};
 }
 
 Result<> CalendarJob::read_back(const std::string& name) {
     if (!read_.insert(to_lower(name)).second) return {};
-    IMAPULT_TRY(const ScratchFile scratch, ScratchFile::create(job_.scratch));
-    auto got = mailbox_->download(name, "ics", scratch.fd());
-    if (!got && got.error().code == Code::not_found &&
-        job_.carbonio->home_path() == "/service/home" && !any_accepted_) {
-        // Some releases know only the old short form; one that does answers there.
-        job_.carbonio->use_short_home_path();
-        const auto second = mailbox_->download(name, "ics", scratch.fd());
-        if (second) {
-            got = {};
-        } else {
-            job_.carbonio->use_long_home_path();
-        }
-    }
-    if (!got) return got;
-    IMAPULT_TRY(std::string text, scratch.read());
+    IMAPULT_TRY(std::string text, export_of(name, "ics"));
     if (trim(std::string_view(text).substr(0, 1024)).empty()) return {};
     auto file = read_calendar_text(std::move(text));
     if (!file)
@@ -262,22 +227,10 @@ void CalendarJob::source(std::size_t index) {
                      safe_file_name(input_.account) +
                          (from.folder.empty() ? "" : "." + safe_file_name(from.folder)) + ".ics");
     std::string name = "Calendar";
-    if (!from.folder.empty() && names_) {
-        const std::string wish = from.folder_is_fixed || clean_folder_name(file->name).empty()
-                                     ? from.folder
-                                     : file->name;
-        std::optional<std::string> last;
-        if (job_.ledger != nullptr)
-            last = job_.ledger->folder(input_.account, "calendar:" + from.folder)
-                       .value_or(std::nullopt);
-        name = names_->choose(wish, last);
-        if (job_.ledger != nullptr && !report_.error) {
-            if (const auto put =
-                    job_.ledger->put_folder(input_.account, "calendar:" + from.folder, name);
-                !put)
-                give_up(put.error());
-        }
-    } else if (names_) {
+    if (!from.folder.empty()) {
+        const bool own = from.folder_is_fixed || clean_folder_name(file->name).empty();
+        name = folder_for(from, "calendar", own ? from.folder : file->name);
+    } else {
         names_->take(name);
     }
     Folder& calendar = folder(name, "appointment", file->colour, to_lower(name) == "calendar");
@@ -292,6 +245,7 @@ void CalendarJob::source(std::size_t index) {
         item(*file, raw, calendar);
     }
     for (auto& [key, one] : folders_) flush(*file, one, true);
+    settle(*file);
     const auto closed =
         refused_->close("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//imapult//refused//EN\r\n",
                         "END:VCALENDAR\r\n", from.path);
@@ -340,6 +294,7 @@ void CalendarJob::item(const CalendarFile& file, const RawItem& raw, Folder& cal
     if (report_.error)
         return refuse(file, raw, clean->line, clean->uid, "not sent: " + report_.error->text,
                       false);
+    if (!target.ready) settle(file);
     if (const auto ready = prepare(target); !ready) {
         give_up(ready.error());
         return refuse(file, raw, clean->line, clean->uid, "not sent: " + report_.error->text,
@@ -408,6 +363,12 @@ void CalendarJob::accepted(const CalendarFile& file, std::vector<Pending>& items
 }
 
 void CalendarJob::post(const CalendarFile& file, Folder& target, std::vector<Chunk> chunks) {
+    settle(file);
+    if (report_.error) {
+        for (Chunk& chunk : chunks)
+            judge(file, target, std::move(chunk.items()), std::unexpected(*report_.error));
+        return;
+    }
     target.posted = true;
     if (!mailbox_) {
         for (Chunk& chunk : chunks) {
@@ -425,9 +386,20 @@ void CalendarJob::post(const CalendarFile& file, Folder& target, std::vector<Chu
     for (Chunk& chunk : chunks)
         uploads.push_back({target.name, kQuery, "text/calendar; charset=utf-8",
                            body_of(chunk.items()), http::Resend::if_lost});
-    const auto results = mailbox_->upload(uploads);
-    for (std::size_t i = 0; i < chunks.size(); ++i)
-        judge(file, target, std::move(chunks[i].items()), results[i]);
+    in_flight_.emplace(&target, std::move(chunks));
+    in_flight_->results = std::async(std::launch::async, [this, uploads = std::move(uploads)] {
+        return mailbox_->upload(uploads);
+    });
+}
+
+/// Waits for what is on its way; until then nothing else may use the mailbox.
+void CalendarJob::settle(const CalendarFile& file) {
+    if (!in_flight_) return;
+    InFlight done = std::move(*in_flight_);
+    in_flight_.reset();
+    const auto results = done.results.get();
+    for (std::size_t i = 0; i < done.chunks.size(); ++i)
+        judge(file, *done.target, std::move(done.chunks[i].items()), results[i]);
 }
 
 void CalendarJob::judge(const CalendarFile& file, Folder& target, std::vector<Pending> items,
@@ -485,6 +457,13 @@ Result<> CalendarJob::confirm() {
                 report_.missing.push_back(std::move(notice));
             continue;
         }
+        if (e.sent && there->second.core != e.core.digest)
+            report_.note({{},
+                          input_.files[e.file].shown,
+                          e.line,
+                          e.uid,
+                          "it arrived, but its times, recurrence or texts are not those that were "
+                          "sent"});
         if (e.known && !e.sent) continue;
         IMAPULT_CHECK(job_.ledger->put_calendar(input_.account, e.uid,
                                                 {e.core.sequence, e.digest, there->second.folder}));

@@ -27,8 +27,8 @@ struct CleanItem {
     std::size_t line = 0;
     /// The VEVENTs or VTODOs, CRLF, folded; master first.
     std::string body;
-    /// TZID → VTIMEZONE text.
-    std::map<std::string, std::string> zones;
+    /// TZID → VTIMEZONE.
+    std::map<std::string, ZoneText> zones;
     ItemCore core;
     /// SHA-256 of everything but DTSTAMP and LAST-MODIFIED.
     std::string digest;

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
-#include <unordered_map>
 
 #include "engine/base/text.h"
+#include "importers/account_job.h"
 #include "importers/contact.h"
+#include "importers/contact_matching.h"
 #include "importers/csv.h"
-#include "importers/job.h"
 #include "importers/limits.h"
 
 namespace imapult::importers {
@@ -18,119 +18,6 @@ const std::string kCsvQuery = "fmt=csv&csvfmt=csv&csvlocale=en";
 const std::string kCardQuery = "fmt=vcf&charset=UTF-8";
 constexpr unsigned kTriesAfterLoss = 6;
 
-using Fields = std::map<std::string, std::string>;
-
-/// A source contact on its way.
-struct Item {
-    Contact contact;
-    std::size_t file = 0;
-    std::string digest;
-    Fields even;  ///< normalised
-    bool in_ledger = false;
-    bool there = false;  ///< found in the export
-    bool sent = false;
-    bool gone = false;  ///< refused
-};
-
-/// Words by which a contact can be looked up: addresses, names, numbers.
-std::vector<std::string> keys_of(const Fields& fields) {
-    std::vector<std::string> keys;
-    const auto get = [&](const char* name) {
-        const auto found = fields.find(name);
-        return found == fields.end() ? std::string{} : found->second;
-    };
-    for (const char* name : {"email", "email2", "email3"}) {
-        if (!get(name).empty()) keys.push_back("e" + get(name));
-    }
-    const std::string both = get("firstName") + "|" + get("lastName");
-    if (both.size() > 1) keys.push_back("n" + to_lower(both));
-    for (const char* name : {"fullName", "company", "nickname", "dlist", "mobilePhone", "homePhone",
-                             "workPhone", "otherPhone", "notes"}) {
-        if (!get(name).empty()) keys.push_back(std::string(name) + to_lower(get(name)));
-    }
-    if (keys.empty() && !fields.empty())
-        keys.push_back(fields.begin()->first + fields.begin()->second);
-    return keys;
-}
-
-/// The export of one folder, each row to be matched once.
-class Shelf {
-  public:
-    void fill(const std::vector<Contact>& contacts) {
-        rows_.clear();
-        index_.clear();
-        for (const Contact& contact : contacts) {
-            Fields fields = normalised(contact.fields);
-            fields.erase("fileAs");
-            for (const std::string& key : keys_of(fields)) index_.emplace(key, rows_.size());
-            rows_.push_back({std::move(fields), false});
-        }
-    }
-    [[nodiscard]] std::size_t size() const { return rows_.size(); }
-
-    /// Takes a row that is `item` (exactly, or with more on it); false if there is none.
-    bool take(const Item& item, bool exact) {
-        for (const std::string& key : keys_of(item.even)) {
-            const auto [from, to] = index_.equal_range(key);
-            for (auto it = from; it != to; ++it) {
-                Row& row = rows_[it->second];
-                if (row.taken || !fits(item, row.fields, exact)) continue;
-                row.taken = true;
-                return true;
-            }
-        }
-        return false;
-    }
-    /// Whether a row that nobody took shares an address or the name: the contact, edited since.
-    [[nodiscard]] bool resembles(const Item& item) const {
-        for (const std::string& key : keys_of(item.even)) {
-            const auto [from, to] = index_.equal_range(key);
-            for (auto it = from; it != to; ++it) {
-                if (!rows_[it->second].taken) return true;
-            }
-        }
-        return false;
-    }
-
-  private:
-    struct Row {
-        Fields fields;
-        bool taken = false;
-    };
-
-    static bool fits(const Item& item, const Fields& row, bool exact) {
-        // What went as a vCard comes back in the server's own translation: names and addresses
-        // count.
-        const bool card = !item.contact.photo.empty();
-        std::size_t compared = 0;
-        for (const auto& [name, value] : item.even) {
-            const bool main = name == "fullName" || name == "firstName" || name == "lastName" ||
-                              name.starts_with("email");
-            if (card && !main) continue;
-            if (name == "fileAs") continue;
-            ++compared;
-            const auto found = row.find(name);
-            if (found == row.end()) return false;
-            if (found->second == value) continue;
-            // Dates may come back quoted or without dashes.
-            if (name != "birthday") return false;
-            const auto digits = [](const std::string& text) {
-                std::string out;
-                for (const char c : text) {
-                    if (c >= '0' && c <= '9') out += c;
-                }
-                return out;
-            };
-            if (digits(value) != digits(found->second)) return false;
-        }
-        if (card && compared == 0) return !exact;
-        return !exact || card || row.size() == compared;
-    }
-
-    std::vector<Row> rows_;
-    std::unordered_multimap<std::string, std::size_t> index_;
-};
-
 struct Book {
     std::string name;
     bool standard = true;
@@ -139,23 +26,18 @@ struct Book {
     std::vector<std::size_t> items;
 };
 
-class ContactJob {
+class ContactJob : AccountJob {
   public:
-    ContactJob(const Job& job, const AccountInput& input) : job_(job), input_(input) {
-        report_.account = input.account;
-        if (job.carbonio != nullptr) mailbox_.emplace(*job.carbonio, input.account, input.password);
-    }
+    ContactJob(const Job& job, const AccountInput& input) : AccountJob(job, input) {}
 
     AccountReport run();
 
   private:
-    Result<> begin();
     void source(std::size_t index);
     void take(Contact contact, std::size_t file, Book& book, bool whole_file);
     void refuse(std::size_t file, std::size_t line, const std::string& who,
                 const std::string& reason, const std::string& raw, bool keep);
-    void refuse(Item& item, const std::string& reason, bool keep);
-    void give_up(const Error& error);
+    void refuse(OutgoingContact& item, const std::string& reason, bool keep);
     Result<> prepare(Book& book);
     Result<std::vector<Contact>> download(const std::string& book);
     Result<> match(Book& book);
@@ -168,13 +50,7 @@ class ContactJob {
     void accepted(const std::vector<std::size_t>& part);
     void close_refused();
 
-    const Job& job_;
-    const AccountInput& input_;
-    AccountReport report_;
-    std::optional<Mailbox> mailbox_;
-    std::optional<std::vector<RemoteFolder>> remote_folders_;
-    std::optional<FolderNames> names_;
-    std::vector<Item> items_;
+    std::vector<OutgoingContact> items_;
     std::vector<ContactFile> files_;    // headers only once read
     std::vector<std::string> refused_;  // per file: refused rows or cards
     std::map<std::string, Book> books_;
@@ -183,13 +59,12 @@ class ContactJob {
     std::size_t there_ = 0;  // contacts in the mailbox before this run
     std::size_t room_ = 0;
     std::size_t refused_in_row_ = 0;
-    bool any_accepted_ = false;
 };
 
 AccountReport ContactJob::run() {
     files_.resize(input_.files.size());
     refused_.resize(input_.files.size());
-    if (const auto begun = begin(); !begun) give_up(begun.error());
+    if (const auto begun = open("contact"); !begun) give_up(begun.error());
     for (std::size_t i = 0; i < input_.files.size(); ++i) source(i);
     for (auto& [key, book] : books_) {
         if (report_.error) break;
@@ -207,40 +82,14 @@ AccountReport ContactJob::run() {
         if (!done) give_up(done.error());
     }
     if (report_.error) {
-        for (Item& item : items_) {
+        for (OutgoingContact& item : items_) {
             if (!item.sent && !item.there && !item.gone)
                 refuse(item, "not sent: " + report_.error->text, false);
         }
     }
-    if (job_.ledger != nullptr) {
-        if (const auto synced = job_.ledger->sync(); !synced) give_up(synced.error());
-    }
+    sync_ledger();
     close_refused();
     return std::move(report_);
-}
-
-void ContactJob::give_up(const Error& error) {
-    if (report_.error) return;
-    report_.error = for_account(error);
-    const bool nobody = error.code == Code::connect_failed || error.code == Code::resolve_failed ||
-                        error.code == Code::tls_failed;
-    if (nobody && job_.unreachable != nullptr) job_.unreachable->store(true);
-}
-
-Result<> ContactJob::begin() {
-    names_.emplace("contact", std::nullopt);
-    if (!mailbox_) return {};
-    if (job_.unreachable->load())
-        return fail(Code::connect_failed, Scope::account, Retry::later,
-                    "the destination cannot be reached");
-    IMAPULT_CHECK(mailbox_->open());
-    const bool named =
-        std::ranges::any_of(input_.files, [](const SourceFile& f) { return !f.folder.empty(); });
-    if (named) {
-        IMAPULT_TRY(remote_folders_, mailbox_->folders());
-        names_.emplace("contact", remote_folders_);
-    }
-    return {};
 }
 
 void ContactJob::refuse(std::size_t file, std::size_t line, const std::string& who,
@@ -259,7 +108,7 @@ void ContactJob::refuse(std::size_t file, std::size_t line, const std::string& w
     }
 }
 
-void ContactJob::refuse(Item& item, const std::string& reason, bool keep) {
+void ContactJob::refuse(OutgoingContact& item, const std::string& reason, bool keep) {
     item.gone = true;
     std::string raw = item.contact.raw;
     if (files_[item.file].raw_header.empty()) raw = "BEGIN:VCARD\r\n" + raw + "END:VCARD\r\n";
@@ -298,19 +147,7 @@ void ContactJob::source(std::size_t index) {
     for (const std::string& what : file->repairs) report_.repair({{}, from.shown, 1, {}, what});
     for (const std::string& what : file->notes) report_.note({{}, from.shown, 1, {}, what});
     std::string name = "Contacts";
-    if (!from.folder.empty()) {
-        std::optional<std::string> last;
-        if (job_.ledger != nullptr)
-            last = job_.ledger->folder(input_.account, "contacts:" + from.folder)
-                       .value_or(std::nullopt);
-        name = names_->choose(from.folder, last);
-        if (job_.ledger != nullptr && !report_.error) {
-            if (const auto put =
-                    job_.ledger->put_folder(input_.account, "contacts:" + from.folder, name);
-                !put)
-                give_up(put.error());
-        }
-    }
+    if (!from.folder.empty()) name = folder_for(from, "contacts", from.folder);
     Book& book = books_[to_lower(name)];
     book.name = name;
     book.standard = to_lower(name) == "contacts";
@@ -325,7 +162,7 @@ void ContactJob::source(std::size_t index) {
 
 void ContactJob::take(Contact contact, std::size_t file, Book& book, bool whole_file) {
     ++report_.items.source;
-    Item item;
+    OutgoingContact item;
     item.digest = contact_digest(contact);
     item.file = file;
     item.contact = std::move(contact);
@@ -377,20 +214,7 @@ Result<> ContactJob::prepare(Book& book) {
 }
 
 Result<std::vector<Contact>> ContactJob::download(const std::string& book) {
-    IMAPULT_TRY(const ScratchFile scratch, ScratchFile::create(job_.scratch));
-    auto got = mailbox_->download(book, "csv", scratch.fd());
-    if (!got && got.error().code == Code::not_found &&
-        job_.carbonio->home_path() == "/service/home" && !any_accepted_) {
-        job_.carbonio->use_short_home_path();
-        const auto second = mailbox_->download(book, "csv", scratch.fd());
-        if (second) {
-            got = {};
-        } else {
-            job_.carbonio->use_long_home_path();
-        }
-    }
-    if (!got) return std::unexpected(got.error());
-    IMAPULT_TRY(std::string text, scratch.read());
+    IMAPULT_TRY(std::string text, export_of(book, "csv"));
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     std::vector<Contact> out;
     if (trim(std::string_view(text).substr(0, 1024)).empty()) return out;
@@ -410,31 +234,17 @@ Result<std::vector<Contact>> ContactJob::download(const std::string& book) {
     return out;
 }
 
-/// Pairs what is there with what is to come: equal rows first, then rows that have more on them.
-void pair_up(Shelf& shelf, std::vector<Item*> open, const auto& found) {
-    std::ranges::sort(open,
-                      [](const Item* a, const Item* b) { return a->even.size() > b->even.size(); });
-    for (const bool exact : {true, false}) {
-        for (Item*& item : open) {
-            if (item == nullptr || !shelf.take(*item, exact)) continue;
-            found(*item);
-            item = nullptr;
-        }
-    }
-}
-
 Result<> ContactJob::match(Book& book) {
     IMAPULT_TRY(const std::vector<Contact> rows, download(book.name));
-    Shelf shelf;
-    shelf.fill(rows);
-    there_ += shelf.size();
-    std::vector<Item*> open;
+    ExportedContacts there(rows);
+    there_ += there.size();
+    std::vector<OutgoingContact*> open;
     for (const std::size_t i : book.items) open.push_back(&items_[i]);
-    pair_up(shelf, open, [](Item& item) { item.there = true; });
+    pair_up(there, open, [](OutgoingContact& item) { item.there = true; });
     for (const std::size_t i : book.items) {
-        Item& item = items_[i];
+        OutgoingContact& item = items_[i];
         // Sent before and not as it was: edited there if something like it is left, else gone.
-        if (!item.there && item.in_ledger && shelf.resembles(item)) item.there = true;
+        if (!item.there && item.in_ledger && there.resembles(item)) item.there = true;
         if (item.there) ++report_.items.already_there;
         if (item.there && !item.in_ledger) {
             IMAPULT_CHECK(job_.ledger->put_contact(
@@ -447,7 +257,7 @@ Result<> ContactJob::match(Book& book) {
 /// How many more the mailbox takes; other address books count, too.
 Result<> ContactJob::count_room() {
     std::size_t waiting = 0;
-    for (const Item& item : items_) waiting += !item.there && !item.gone ? 1 : 0;
+    for (const OutgoingContact& item : items_) waiting += !item.there && !item.gone ? 1 : 0;
     std::size_t others = 0;
     if (mailbox_ && waiting > 0 && there_ + waiting > job_.contacts_max / 2) {
         if (!remote_folders_) {
@@ -467,7 +277,7 @@ Result<> ContactJob::count_room() {
     room_ = job_.contacts_max - std::min(job_.contacts_max, there_ + others);
     if (waiting <= room_) return {};
     std::size_t left = room_;
-    for (Item& item : items_) {
+    for (OutgoingContact& item : items_) {
         if (item.there || item.gone) continue;
         if (left > 0) {
             --left;
@@ -486,7 +296,7 @@ Result<> ContactJob::send(Book& book) {
         std::vector<std::size_t> part;
         std::size_t bytes = 0;
         for (const std::size_t i : book.items) {
-            Item& item = items_[i];
+            OutgoingContact& item = items_[i];
             if (item.there || item.gone || item.sent || item.contact.photo.empty() == cards)
                 continue;
             std::size_t size = item.contact.photo.size() * 4 / 3 + 100;
@@ -509,7 +319,7 @@ void ContactJob::accepted(const std::vector<std::size_t>& part) {
     any_accepted_ = true;
     refused_in_row_ = 0;
     for (const std::size_t i : part) {
-        Item& item = items_[i];
+        OutgoingContact& item = items_[i];
         item.sent = true;
         ++report_.items.sent;
         if (!item.contact.repairs.empty()) ++report_.items.repaired;
@@ -547,18 +357,17 @@ Result<> ContactJob::try_post(Book& book, const std::vector<std::size_t>& part, 
 /// Counts as sent what an upload of unknown or half success has left there.
 Result<> ContactJob::drop_arrived(Book& book, std::vector<std::size_t>& part) {
     IMAPULT_TRY(const std::vector<Contact> rows, download(book.name));
-    Shelf shelf;
-    shelf.fill(rows);
+    ExportedContacts there(rows);
     // Rows of contacts that were there before must not be taken for new ones.
-    std::vector<Item*> before;
-    std::vector<Item*> open;
+    std::vector<OutgoingContact*> before;
+    std::vector<OutgoingContact*> open;
     for (const std::size_t i : book.items) {
         if (items_[i].there || items_[i].sent) before.push_back(&items_[i]);
     }
     for (const std::size_t i : part) open.push_back(&items_[i]);
-    std::set<const Item*> arrived;
-    pair_up(shelf, before, [](Item&) {});
-    pair_up(shelf, open, [&](Item& item) { arrived.insert(&item); });
+    std::set<const OutgoingContact*> arrived;
+    pair_up(there, before, [](OutgoingContact&) {});
+    pair_up(there, open, [&](OutgoingContact& item) { arrived.insert(&item); });
     std::vector<std::size_t> done;
     std::erase_if(part, [&](std::size_t i) {
         if (!arrived.contains(&items_[i])) return false;
@@ -616,16 +425,15 @@ Result<> ContactJob::post(Book& book, std::vector<std::size_t> part, bool cards)
 Result<> ContactJob::confirm(Book& book) {
     if (!book.posted) return {};
     IMAPULT_TRY(const std::vector<Contact> rows, download(book.name));
-    Shelf shelf;
-    shelf.fill(rows);
-    std::vector<Item*> open;
-    std::set<const Item*> found;
+    ExportedContacts there(rows);
+    std::vector<OutgoingContact*> open;
+    std::set<const OutgoingContact*> found;
     for (const std::size_t i : book.items) {
         if (items_[i].sent || items_[i].there) open.push_back(&items_[i]);
     }
-    pair_up(shelf, open, [&](Item& item) { found.insert(&item); });
+    pair_up(there, open, [&](OutgoingContact& item) { found.insert(&item); });
     for (const std::size_t i : book.items) {
-        Item& item = items_[i];
+        OutgoingContact& item = items_[i];
         if (!item.sent) continue;
         if (!found.contains(&item)) {
             ++report_.items.missing;

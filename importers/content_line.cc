@@ -140,38 +140,57 @@ bool parse_content_line(std::string_view text, ContentLine& out, bool bare_types
     return true;
 }
 
-std::string write_content_line(const ContentLine& line) {
-    std::string whole = line.group.empty() ? line.name : line.group + "." + line.name;
+void append_content_line(const ContentLine& line, std::string& out) {
+    const std::size_t start = out.size();
+    if (!line.group.empty()) {
+        out += line.group;
+        out += '.';
+    }
+    out += line.name;
     for (const Parameter& p : line.parameters) {
-        whole += ';';
-        whole += p.name;
-        whole += '=';
+        out += ';';
+        out += p.name;
+        out += '=';
         const bool quote = p.value.find_first_of(":;,") != std::string::npos;
         // Lists of plain words ("TYPE=HOME,WORK") stay lists.
         const bool list =
             quote && p.value.find_first_of(":; ") == std::string::npos && p.name != "CN";
-        if (quote && !list) whole += '"';
-        for (const char c : p.value) whole += c == '"' ? '\'' : c;
-        if (quote && !list) whole += '"';
+        if (quote && !list) out += '"';
+        for (const char c : p.value) out += c == '"' ? '\'' : c;
+        if (quote && !list) out += '"';
     }
-    whole += ':';
-    whole += line.value;
-    std::string out;
-    out.reserve(whole.size() + whole.size() / 32 + 4);
-    std::size_t at = 0;
-    std::size_t room = kFoldOctets;
-    while (whole.size() - at > room) {
-        std::size_t cut = at + room;
-        while (cut > at + room - 4 && (static_cast<std::uint8_t>(whole[cut]) & 0xC0U) == 0x80)
-            --cut;
-        out.append(whole, at, cut - at);
-        out += "\r\n ";
-        at = cut;
-        room = kFoldOctets - 1;
+    out += ':';
+    out += line.value;
+    if (out.size() - start > kFoldOctets) {
+        const std::string whole = out.substr(start);
+        out.resize(start);
+        std::size_t at = 0;
+        std::size_t room = kFoldOctets;
+        while (whole.size() - at > room) {
+            std::size_t cut = at + room;
+            while (cut > at + room - 4 && (static_cast<std::uint8_t>(whole[cut]) & 0xC0U) == 0x80)
+                --cut;
+            out.append(whole, at, cut - at);
+            out += "\r\n ";
+            at = cut;
+            room = kFoldOctets - 1;
+        }
+        out.append(whole, at);
     }
-    out.append(whole, at);
     out += "\r\n";
+}
+
+std::string write_content_line(const ContentLine& line) {
+    std::string out;
+    append_content_line(line, out);
     return out;
+}
+
+bool drop_controls(std::string& text) {
+    const auto bad = [](char c) {
+        return (static_cast<std::uint8_t>(c) < 0x20 && c != '\t') || c == 0x7F;
+    };
+    return std::erase_if(text, bad) > 0;
 }
 
 std::string unescape_text(std::string_view value) {

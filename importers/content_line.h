@@ -52,6 +52,11 @@ bool parse_content_line(std::string_view text, ContentLine& out, bool bare_types
 
 /// With CRLF, folded at 75 octets without cutting a character.
 std::string write_content_line(const ContentLine& line);
+/// The same at the end of `out`.
+void append_content_line(const ContentLine& line, std::string& out);
+
+/// Takes out everything but TAB that no text may hold; true if there was any.
+bool drop_controls(std::string& text);
 
 /// Text values: \\n, \\, \; \, and back (RFC 5545, section 3.3.11).
 std::string unescape_text(std::string_view value);

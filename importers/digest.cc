@@ -9,11 +9,14 @@
 namespace imapult::importers {
 
 std::string sha256(std::string_view bytes) {
+    // Looked up once: by name it would be searched for at every call.
+    static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    IMAPULT_ASSERT(method != nullptr);
     std::string out(32, '\0');
     unsigned length = 0;
     const int ok =
         EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
-                   &length, EVP_sha256(), nullptr);
+                   &length, method, nullptr);
     IMAPULT_ASSERT(ok == 1 && length == 32);
     return out;
 }

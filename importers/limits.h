@@ -18,7 +18,12 @@ inline constexpr std::size_t kCalendarPostBytesMax = 131'072;
 inline constexpr std::size_t kCalendarPostBytesAim = 120'000;
 static_assert(kCalendarPostBytesAim < kCalendarPostBytesMax);
 inline constexpr std::size_t kCalendarNestingMax = 8;
+/// Properties of one event or task; more than this is no appointment of anybody's.
+inline constexpr std::size_t kPieceLinesMax = 100'000;
 inline constexpr std::size_t kZoneTextBytesMax = 48 * kKiB;
+/// Names of time zones and what they mean that are remembered.
+inline constexpr std::size_t kZonesRememberedMax = 4096;
+inline constexpr std::size_t kTzidBytesMax = 256;
 inline constexpr std::size_t kUidBytesMax = 1024;
 inline constexpr std::size_t kFolderNameBytesMax = 200;
 /// zimbraMtaMaxMessageSize is 10,240,000; smaller posts make a failure cheap.

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/markup.h"
 #include "engine/base/memory.h"
 #include "engine/base/text.h"
 #include "importers/limits.h"
@@ -87,15 +88,7 @@ std::string csv_cell(const std::string& text) {
 }
 
 std::string html_text(const std::string& text) {
-    std::string out;
-    for (const char c : printable(text, 1000)) {
-        out += c == '<'   ? "&lt;"
-               : c == '>' ? "&gt;"
-               : c == '&' ? "&amp;"
-               : c == '"' ? "&quot;"
-                          : std::string(1, c);
-    }
-    return out;
+    return escape_html(printable(text, 1000));
 }
 
 }  // namespace
@@ -263,12 +256,18 @@ Result<> RunReport::write(const std::string& path) const {
         file << json() << '\n';
     } else if (path.ends_with(".csv")) {
         file << "kind,account,file,line,uid,reason\r\n";
+        for (const std::string& warning : warnings)
+            file << "warning,,,,," << csv_cell(warning) << "\r\n";
+        if (error) file << "error,,,,," << csv_cell(error->text) << "\r\n";
         const auto rows = [&](const char* kind, const std::vector<Notice>& notices) {
             for (const Notice& n : notices)
                 file << kind << ',' << csv_cell(n.account) << ',' << csv_cell(n.file) << ','
                      << n.line << ',' << csv_cell(n.uid) << ',' << csv_cell(n.reason) << "\r\n";
         };
         for (const AccountReport& a : accounts) {
+            if (a.error)
+                file << "error," << csv_cell(a.account) << ",,,," << csv_cell(a.error->text)
+                     << "\r\n";
             rows("refused", a.refusals);
             rows("missing", a.missing);
             rows("repaired", a.repairs);

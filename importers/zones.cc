@@ -1,19 +1,17 @@
 #include "importers/zones.h"
 
-#include <unicode/ucal.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <mutex>
-#include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/base/text.h"
+#include "importers/limits.h"
+#include "importers/zone_names.h"
 
 namespace imapult::importers {
 
@@ -254,93 +252,6 @@ std::shared_ptr<const Zone> parse_tzif(std::string_view bytes) {
     return zone;
 }
 
-std::string zone_folder() {
-    const char* folder = std::getenv("TZDIR");
-    return folder != nullptr && *folder != '\0' ? folder : "/usr/share/zoneinfo";
-}
-
-/// Lower-case Olson name → its proper spelling; also last parts ("berlin") where they are unique.
-struct ZoneIndex {
-    std::map<std::string, std::string> full;
-    std::map<std::string, std::string> city;
-};
-
-const ZoneIndex& zone_index() {
-    static const ZoneIndex index = [] {
-        ZoneIndex out;
-        std::ifstream file(zone_folder() + "/tzdata.zi");
-        std::string line;
-        std::set<std::string> names;
-        while (std::getline(file, line)) {
-            if (line.starts_with("Z ")) names.insert(line.substr(2, line.find(' ', 2) - 2));
-            if (line.starts_with("L ")) names.insert(line.substr(line.rfind(' ') + 1));
-        }
-        if (names.empty()) {
-            std::ifstream table(zone_folder() + "/tzdata.zi");
-            std::error_code ignored;
-            const std::string folder = zone_folder();
-            for (auto it = std::filesystem::recursive_directory_iterator(folder, ignored);
-                 it != std::filesystem::recursive_directory_iterator(); it.increment(ignored)) {
-                if (ignored || !it->is_regular_file(ignored)) continue;
-                const std::string name = it->path().string().substr(folder.size() + 1);
-                if (name.starts_with("posix/") || name.starts_with("right/") || name.contains('.'))
-                    continue;
-                names.insert(name);
-            }
-        }
-        for (const std::string& name : names) {
-            out.full.emplace(to_lower(name), name);
-            const bool area = name.starts_with("Europe/") || name.starts_with("America/") ||
-                              name.starts_with("Asia/") || name.starts_with("Africa/") ||
-                              name.starts_with("Australia/") || name.starts_with("Pacific/") ||
-                              name.starts_with("Atlantic/") || name.starts_with("Indian/");
-            if (!area) continue;
-            std::string city = to_lower(name.substr(name.rfind('/') + 1));
-            std::ranges::replace(city, '_', ' ');
-            out.city.emplace(city, name);
-        }
-        return out;
-    }();
-    return index;
-}
-
-std::string from_windows(std::string_view name) {
-    if (name.size() > 100 || !is_utf8(name)) return {};
-    std::u16string wide(name.begin(), name.end());
-    std::array<UChar, 128> id{};
-    UErrorCode status = U_ZERO_ERROR;
-    const std::int32_t length =
-        ucal_getTimeZoneIDForWindowsID(wide.data(), static_cast<std::int32_t>(wide.size()), nullptr,
-                                       id.data(), static_cast<std::int32_t>(id.size()), &status);
-    std::string out;
-    if (U_FAILURE(status)) return out;
-    for (std::int32_t i = 0; i < length; ++i)
-        out += static_cast<char>(id[static_cast<std::size_t>(i)]);
-    return out;
-}
-
-/// "(UTC+01:00) Amsterdam, Berlin, Bern": the first city that is a zone.
-std::string from_outlook(std::string_view name) {
-    const bool offset_first = name.starts_with('(');
-    const auto close = offset_first ? name.find(')') : std::string_view::npos;
-    // "(UTC+08:00) Kuala Lumpur, Singapore" and, from older ones, the cities alone.
-    if (offset_first ? close == std::string_view::npos : !name.contains(", ")) return {};
-    std::string_view rest = offset_first ? name.substr(close + 1) : name;
-    while (!rest.empty()) {
-        const auto comma = rest.find_first_of(",;/");
-        const std::string city = to_lower(trim(rest.substr(0, comma)));
-        const auto found = zone_index().city.find(city);
-        if (found != zone_index().city.end()) return found->second;
-        const std::string windows = from_windows(trim(rest.substr(0, comma)));
-        if (!windows.empty()) return windows;
-        if (comma == std::string_view::npos) break;
-        rest.remove_prefix(comma + 1);
-    }
-    if (!offset_first) return {};
-    const std::string_view offset = name.substr(1, close - 1);
-    return offset == "UTC" || offset == "GMT" ? "Etc/UTC" : "";
-}
-
 std::string format_offset(std::int32_t seconds) {
     std::array<char, 32> text{};
     const char sign = seconds < 0 ? '-' : '+';
@@ -382,6 +293,24 @@ std::string rule_text(const Rule& rule, const WallTime& start) {
     }
     return out + ";BYDAY=" + kWeekdays[weekday] + "\r\n";
 }
+
+/// Kept for the process: zones and their definitions are asked for with every item.
+template <class Value>
+class Cache {
+  public:
+    /// What `make` gave for this key the first time.
+    Value get(const std::string& key, const auto& make) {
+        const std::scoped_lock lock(mutex_);
+        const auto found = known_.find(key);
+        if (found != known_.end()) return found->second;
+        if (known_.size() >= kZonesRememberedMax) known_.clear();
+        return known_.emplace(key, make()).first->second;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::unordered_map<std::string, Value> known_;
+};
 
 }  // namespace
 
@@ -453,42 +382,30 @@ std::string format_wall_time(const WallTime& time) {
 }
 
 std::string olson_name(std::string_view tzid) {
-    std::string_view name = trim(tzid);
-    while (name.size() >= 2 && name.front() == '"' && name.back() == '"')
-        name = trim(name.substr(1, name.size() - 2));
-    if (name.empty() || name.size() > 256) return {};
-    const auto& index = zone_index().full;
-    // Drop one leading segment after the other: /mozilla.org/20050126_1/Europe/Berlin.
-    std::string lower = to_lower(name);
-    for (std::string_view rest = lower;;) {
-        while (rest.starts_with('/')) rest.remove_prefix(1);
-        const auto found = index.find(std::string(rest));
-        if (found != index.end()) return found->second;
-        const auto slash = rest.find('/');
-        if (slash == std::string_view::npos) break;
-        rest.remove_prefix(slash);
-    }
-    for (std::string candidate : {from_windows(name), from_outlook(name)}) {
-        const auto found = index.find(to_lower(candidate));
-        if (found != index.end()) return found->second;
-    }
-    return {};
+    static Cache<std::string> cache;
+    if (tzid.size() > kTzidBytesMax) return {};
+    return cache.get(std::string(tzid), [&] { return zone_meant(tzid); });
 }
 
 std::shared_ptr<const Zone> find_zone(const std::string& olson) {
-    static std::mutex mutex;
-    static std::map<std::string, std::shared_ptr<const Zone>> cache;
-    const std::scoped_lock lock(mutex);
-    const auto cached = cache.find(olson);
-    if (cached != cache.end()) return cached->second;
-    // Only names of the index: no path of a peer reaches the file system.
-    const auto known = zone_index().full.find(to_lower(olson));
-    if (known == zone_index().full.end()) return nullptr;
-    std::ifstream file(zone_folder() + "/" + known->second, std::ios::binary);
-    std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    auto zone = bytes.size() <= kZoneFileBytesMax ? parse_tzif(bytes) : nullptr;
-    cache.emplace(olson, zone);
-    return zone;
+    static Cache<std::shared_ptr<const Zone>> cache;
+    return cache.get(olson, [&]() -> std::shared_ptr<const Zone> {
+        // Only names of the index: no path of a peer reaches the file system.
+        const std::string name = zone_spelling(olson);
+        if (name.empty()) return nullptr;
+        std::ifstream file(zone_folder() + "/" + name, std::ios::binary);
+        const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+        return bytes.size() <= kZoneFileBytesMax ? parse_tzif(bytes) : nullptr;
+    });
+}
+
+std::shared_ptr<const std::string> vtimezone_of(const std::string& olson) {
+    static Cache<std::shared_ptr<const std::string>> cache;
+    return cache.get(olson, [&]() -> std::shared_ptr<const std::string> {
+        const auto zone = find_zone(olson);
+        if (zone == nullptr) return nullptr;
+        return std::make_shared<const std::string>(make_vtimezone(*zone, olson));
+    });
 }
 
 std::int64_t utc_of(const Zone& zone, const WallTime& local) {

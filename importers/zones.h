@@ -47,5 +47,8 @@ std::int64_t utc_of(const Zone& zone, const WallTime& local);
 /// A whole VTIMEZONE (CRLF lines) with the given TZID: observances since 1970 as the zone had them,
 /// the rule of the future last.
 std::string make_vtimezone(const Zone& zone, std::string_view tzid);
+/// The same for a name of the zone database, cached for the process; null if it has none.
+/// Thread-safe.
+std::shared_ptr<const std::string> vtimezone_of(const std::string& olson);
 
 }  // namespace imapult::importers

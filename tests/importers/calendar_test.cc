@@ -122,13 +122,13 @@ TEST(CalendarFile, TimeZonesAreResolvedAndAdded) {
     const CleanItem windows = clean(read(
         calendar(event("UID:1\r\nDTSTART;TZID=\"W. Europe Standard Time\":20260105T090000\r\n"))));
     EXPECT_THAT(windows.body, HasSubstr("DTSTART;TZID=Europe/Berlin:20260105T090000\r\n"));
-    EXPECT_THAT(windows.zones.at("Europe/Berlin"), HasSubstr("BEGIN:DAYLIGHT"));
+    EXPECT_THAT(*windows.zones.at("Europe/Berlin"), HasSubstr("BEGIN:DAYLIGHT"));
     const std::string zone =
         "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:"
         "+0100\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
     const CleanItem own =
         clean(read(calendar(event("UID:1\r\nDTSTART;TZID=Mine:20260105T090000\r\n") + zone)));
-    EXPECT_EQ(own.zones.at("Mine"), zone);
+    EXPECT_EQ(*own.zones.at("Mine"), zone);
     EXPECT_THAT(own.repairs, SizeIs(0));
 }
 
@@ -152,6 +152,14 @@ TEST(CalendarFile, EmptyPropertiesAreNoError) {
         clean(read(calendar(event(kPlain + "LOCATION:\r\nDESCRIPTION:\r\nURL;VALUE=URI:\r\n"))));
     EXPECT_THAT(item.repairs, SizeIs(0));
     EXPECT_THAT(item.body, Not(HasSubstr("LOCATION")));
+}
+
+TEST(CalendarFile, ADescriptionBehindAnAlarmIsNoSecondOne) {
+    const CleanItem item = clean(read(calendar(
+        event(kPlain + "BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:ring\r\nTRIGGER:-PT5M\r\n"
+                       "END:VALARM\r\nDESCRIPTION:Bring the plans\r\n"))));
+    EXPECT_THAT(item.body, HasSubstr("DESCRIPTION:Bring the plans\r\n"));
+    EXPECT_THAT(item.repairs, SizeIs(0));
 }
 
 TEST(CalendarFile, VersionOneIsConverted) {

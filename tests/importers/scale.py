@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """Scale run of the importers against the stand-in: scale.py BUILD-FOLDER [USERS] [ITEMS] [HUGE].
 
-Writes USERS × ITEMS events and contacts and one file of HUGE events (three of them broken), imports all twice and
-prints counts, seconds and peak memory. Exit code 1 if a count is wrong.
+Writes USERS × ITEMS events and contacts and one file of HUGE events (three of them broken), imports all twice, then
+once more after one event was changed and one contact added, and prints counts, seconds and peak memory. What the
+server exports is compared item by item with what was written. Exit code 1 if anything is wrong.
 """
+import base64
+import csv
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from datetime import datetime, timedelta
 
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Tokyo", "W. Europe Standard Time"]
@@ -52,6 +57,46 @@ def huge(count):
     return calendar(lines)
 
 
+def pieces(text):
+    """What counts of every VEVENT: its times, recurrence, UID and summary."""
+    names = ("UID", "DTSTART", "DTEND", "RRULE", "RECURRENCE-ID", "SUMMARY")
+    found, lines = [], []
+    for line in text.replace("\r\n ", "").split("\r\n"):
+        if line == "BEGIN:VEVENT":
+            lines = []
+        elif line == "END:VEVENT":
+            found.append(tuple(sorted(lines)))
+        elif line.replace(";", ":").split(":")[0] in names:
+            lines.append(line.replace("W. Europe Standard Time", "Europe/Berlin"))
+    return sorted(found)
+
+
+def people(text, first, last, mail, mobile, notes):
+    return sorted((r[first], r[last], r[mail], r[mobile], r[notes]) for r in csv.DictReader(io.StringIO(text)))
+
+
+def export(admin_url, who, folder, form):
+    """As the administrator sees it, on the administrator's port."""
+    request = urllib.request.Request(f"{admin_url}/service/home/{who}@example.com/{folder}?fmt={form}")
+    request.add_header("Authorization", "Basic " + base64.b64encode(b"admin@example.com:secret").decode())
+    with urllib.request.urlopen(request) as reply:
+        return reply.read().decode()
+
+
+def differing(admin_url, root, users):
+    """Accounts whose calendar or contacts are not, item by item, those of their files."""
+    bad = []
+    for who in (f"user{u}" for u in range(users)):
+        with open(f"{root}/in/{who}@example.com.ics", encoding="utf-8", newline="") as file:
+            events = pieces(file.read())
+        with open(f"{root}/in/{who}@example.com.csv", encoding="utf-8", newline="") as file:
+            contacts = people(file.read(), "First Name", "Last Name", "Primary Email", "Mobile Number", "Notes")
+        if events != pieces(export(admin_url, who, "Calendar", "ics")) or contacts != people(
+                export(admin_url, who, "Contacts", "csv"), "firstName", "lastName", "email", "mobilePhone", "notes"):
+            bad.append(who)
+    return bad
+
+
 def main():
     build = sys.argv[1]
     users, items, huge_count = (int(a) for a in (sys.argv[2:] + ["200", "300", "100000"][len(sys.argv) - 2:])[:3])
@@ -66,7 +111,7 @@ def main():
         write(f"{root}/huge/huge@example.com.ics", huge(huge_count))
         write(f"{root}/config.json", json.dumps({"any_account_password": "x", "admin_password": "secret"}))
         write(f"{root}/pw", "secret\n")
-        server = subprocess.Popen([f"{build}/tests/support/carbonio_standin/carbonio_standin", f"{root}/config.json"],
+        server = subprocess.Popen([f"{build}/carbonio_standin", f"{root}/config.json"],
                                   stdout=subprocess.PIPE, text=True)
         good = True
         try:
@@ -90,6 +135,19 @@ def main():
                 run(kind, "in", sent=everything, refused=0, missing=0)
             for kind in ("calendars", "contacts"):
                 run(kind, "in", sent=0, already_there=everything, missing=0)
+            bad = differing(urls["admin_url"], root, users)
+            with open(f"{root}/in/user0@example.com.ics", "r+", encoding="utf-8", newline="") as file:
+                text = file.read().replace("SUMMARY:Weekly 0", "SUMMARY:Changed 0")
+                file.seek(0)
+                file.write(text)
+                file.truncate()
+            with open(f"{root}/in/user0@example.com.csv", "a", encoding="utf-8", newline="") as file:
+                file.write("New,One,new@example.net,1,x\r\n")
+            run("calendars", "in", sent=1, already_there=everything - 1)
+            run("contacts", "in", sent=1, already_there=everything)
+            bad += differing(urls["admin_url"], root, min(users, 1))
+            print("BAD" if bad else "ok ", "item by item", bad)
+            good = good and not bad
             broken = sum(n < huge_count for n in (500, 50000, 99000))
             run("calendars", "huge", sent=huge_count - broken, refused=broken, missing=0)
             run("calendars", "huge", sent=0, already_there=huge_count - broken, refused=broken)

@@ -9,9 +9,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "http_server.h"
 #include "importers/run.h"
-#include "server.h"
+#include "tools/carbonio_standin/http_server.h"
+#include "tools/carbonio_standin/server.h"
 
 namespace imapult::importers_test {
 

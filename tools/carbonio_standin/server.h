@@ -9,9 +9,9 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "http_server.h"
 #include "importers/xml.h"
-#include "store.h"
+#include "tools/carbonio_standin/http_server.h"
+#include "tools/carbonio_standin/store.h"
 
 namespace imapult::standin {
 

@@ -8,7 +8,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "server.h"
+#include "tools/carbonio_standin/server.h"
 
 int main(int argc, char** argv) {
     using nlohmann::json;

@@ -1,4 +1,4 @@
-#include "server.h"
+#include "tools/carbonio_standin/server.h"
 
 #include <nlohmann/json.hpp>
 #include <thread>

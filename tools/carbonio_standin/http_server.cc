@@ -1,4 +1,4 @@
-#include "http_server.h"
+#include "tools/carbonio_standin/http_server.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -212,7 +212,12 @@ void HttpServer::serve(int socket) {
         SSL_set_fd(peer.ssl, socket);
         ok = SSL_accept(peer.ssl) == 1;
     }
-    while (ok && !stop_) ok = serve_one(peer);
+    // Numbers that are none throw: such a peer is hung up on.
+    try {
+        while (ok && !stop_) ok = serve_one(peer);
+    } catch (const std::exception&) {
+        ok = false;
+    }
     if (peer.ssl != nullptr) {
         if (ok) SSL_shutdown(peer.ssl);
         SSL_free(peer.ssl);

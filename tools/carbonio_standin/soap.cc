@@ -1,5 +1,5 @@
 #include "engine/base/text.h"
-#include "server.h"
+#include "tools/carbonio_standin/server.h"
 
 namespace imapult::standin {
 namespace {

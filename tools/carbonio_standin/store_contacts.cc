@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "engine/base/text.h"
-#include "store.h"
+#include "tools/carbonio_standin/store.h"
 
 namespace imapult::standin {
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "importers/zones.h"
-#include "store.h"
+#include "tools/carbonio_standin/store.h"
 
 namespace imapult::standin {
 namespace {

@@ -175,7 +175,9 @@ TEST_F(DemoTest, EverythingArrivesAndNothingStaysBehind) {
     for (const char* line :
          {"6 accounts", "1  migrate", "2  delta", "3  verify", "4  report",
           "8 messages, 6 flag changes", "0 different, 0 missing, 0 too many", "office@example.com",
-          "same octets, flags, dates, mailbox and order", "migrate --accounts accounts.csv \\"}) {
+          "same octets, flags, dates, mailbox and order", "5  import",
+          "246 events and tasks, 180 contacts", "again: nothing sent", "6 refused",
+          "migrate --accounts accounts.csv \\"}) {
         EXPECT_THAT(out, HasSubstr(line));
     }
     // Plain where nobody looks: no control sequences, no cursor movement.

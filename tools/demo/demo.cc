@@ -15,6 +15,7 @@
 
 #include "engine/base/text.h"
 #include "tools/demo/comparison.h"
+#include "tools/demo/groupware.h"
 #include "tools/demo/organisation.h"
 #include "tools/demo/page.h"
 #include "tools/demo/workplace.h"
@@ -164,7 +165,8 @@ class Demo {
     }
 
     int steps() {
-        for (const auto step : {&Demo::migrate, &Demo::delta, &Demo::verify, &Demo::look_inside}) {
+        for (const auto step : {&Demo::migrate, &Demo::delta, &Demo::verify, &Demo::look_inside,
+                                &Demo::import_groupware}) {
             const int code = (this->*step)();
             if (code != program::kExitComplete || stopped_ || pending_signal() != 0) return code;
         }
@@ -246,6 +248,25 @@ class Demo {
         }
         page_.good(fmt::format("{} of {} messages: same octets, flags, dates, mailbox and order",
                                with_thousands(comparison.equal), with_thousands(messages_)));
+        return program::kExitComplete;
+    }
+
+    int import_groupware() {
+        page_.step(5, "import", "calendars and contacts, into a stand-in for Carbonio");
+        const auto done = demo::import_groupware(contents_.accounts, place_.folder->path("import"));
+        if (!done) {
+            page_.bad(done.error().text);
+            return program::exit_code_of(done.error().code);
+        }
+        if (!done->troubles.empty()) {
+            page_.bad("the counts are not what they should be; this is a bug of imapult");
+            for (const std::string& trouble : done->troubles) page_.line("      " + trouble);
+            return program::kExitBug;
+        }
+        page_.good(fmt::format("{} events and tasks, {} contacts in {}; again: nothing sent",
+                               done->items, done->contacts, human_duration(done->seconds)));
+        page_.good(fmt::format("{} mended on the way, {} refused, each with line and reason",
+                               done->repaired, done->refused));
         return program::kExitComplete;
     }
 

@@ -17,8 +17,8 @@ namespace {
 using importers::What;
 using namespace std::chrono_literals;
 
-constexpr int kEvents = 700;
-constexpr int kContacts = 1600;
+constexpr int kEvents = 1500;
+constexpr int kContacts = 2600;
 
 class Interruptions : public World {
   protected:
@@ -27,7 +27,7 @@ class Interruptions : public World {
         std::string events;
         for (int i = 0; i < kEvents; ++i)
             events += event("e" + std::to_string(i),
-                            "SUMMARY:A\r\nDESCRIPTION:" + std::string(900, 'x') + "\r\n");
+                            "SUMMARY:A\r\nDESCRIPTION:" + std::string(600, 'x') + "\r\n");
         write("alice@example.com.ics", calendar(events));
         std::string rows = "First Name,Last Name,Primary Email\r\n";
         for (int i = 0; i < kContacts; ++i)
@@ -48,7 +48,7 @@ class Interruptions : public World {
         return std::thread([this, count, act = std::move(act)] {
             const auto deadline = std::chrono::steady_clock::now() + 60s;
             while (uploads() < count && std::chrono::steady_clock::now() < deadline)
-                std::this_thread::sleep_for(2ms);
+                std::this_thread::sleep_for(8ms);
             act();
         });
     }
@@ -70,7 +70,7 @@ class Interruptions : public World {
 
 TEST_F(Interruptions, AServerKilledInTheMiddleCostsARunAndNothingElse) {
     for (const What what : {What::calendars, What::contacts}) {
-        fault({{"slow_ms", 20}});
+        fault({{"slow_ms", 40}});
         auto o = options(what);
         o.http.tries = 2;
         std::thread killer = after_uploads(3, [this] { fault({{"down", true}}); });
@@ -86,7 +86,7 @@ TEST_F(Interruptions, AServerKilledInTheMiddleCostsARunAndNothingElse) {
 
 TEST_F(Interruptions, AStormOf503sIsWaitedOutOrLeftToTheNextRun) {
     for (const What what : {What::calendars, What::contacts}) {
-        fault({{"slow_ms", 5}});
+        fault({{"slow_ms", 30}});
         auto o = options(what);
         o.http.tries = 3;
         std::thread storm = after_uploads(2, [this] { fault({{"busy_next", 400}}); });
@@ -101,7 +101,7 @@ TEST_F(Interruptions, AStormOf503sIsWaitedOutOrLeftToTheNextRun) {
 
 TEST_F(Interruptions, TokensThatExpireInTheMiddleAreRenewed) {
     for (const What what : {What::calendars, What::contacts}) {
-        fault({{"slow_ms", 5}});
+        fault({{"slow_ms", 30}});
         std::thread expiry = after_uploads(2, [this] { fault({{"expire_tokens", true}}); });
         const auto report = run(options(what));
         expiry.join();

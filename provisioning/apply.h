@@ -42,7 +42,11 @@ struct VerifyReport {
 Result<ApplyReport> apply_over_ldap(const std::string& folder, LdapSession& session);
 Result<VerifyReport> verify_over_ldap(const std::string& folder, LdapSession& session);
 
-/// The entries of a plan in order. Errors: invalid_input when the folder is not a finished plan.
+/// Counts what could not be read in a scan of the plan's own files as failures.
+void add_broken_lines(const SourceSet& plan, ApplyReport& report);
+
+/// The entries of a plan in order. Errors: invalid_input when the folder is not a finished plan, or
+/// a file of it is cut off.
 Result<SourceSet> open_plan(const std::string& folder, bool with_kept);
 
 }  // namespace imapult::provisioning

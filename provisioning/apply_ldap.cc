@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "provisioning/dn.h"
 #include "provisioning/emit.h"
 #include "provisioning/limits.h"
+#include "provisioning/password.h"
 #include "provisioning/plan_writer.h"
 
 namespace imapult::provisioning {
@@ -23,11 +25,14 @@ namespace {
 constexpr int kAttemptsMax = 8;
 constexpr int kLmtpPort = 7025;
 constexpr auto kBusyPause = std::chrono::milliseconds(200);
+constexpr std::string_view kPlanEnd = "}\n";
+constexpr std::string_view kEntryEnd = "\n\n";
 
-enum class Doing : std::uint8_t { add, read_before_add, compare };
+enum class Doing : std::uint8_t { add, read_before_add, compare, read_before_change, change };
 
 struct Pending {
     Entry entry;
+    std::vector<Modification> changes;  ///< of a change record; its entry has only a DN
     std::string normal;
     Doing doing = Doing::add;
     int attempts = 0;
@@ -83,6 +88,7 @@ class LdapApplier {
         }));
         IMAPULT_CHECK(state);
         IMAPULT_CHECK(drain());
+        add_broken_lines(plan_, report_);
         for (const auto& [name, count] : unknown_) {
             report_.notes.push_back(name + " is not known at the destination and was left out of " +
                                     std::to_string(count) + " entries");
@@ -117,9 +123,9 @@ class LdapApplier {
 
     Result<> take(Record& record) {
         ++report_.total;
-        if (record.change == ChangeType::modify) return take_modify(record);
+        const bool change = record.change == ChangeType::modify;
         auto entry = std::move(record.entry);
-        complete(entry);
+        if (!change) complete(entry);
         auto normal = normal_dn(entry.dn);
         if (!normal) {
             ++report_.failed;
@@ -128,21 +134,53 @@ class LdapApplier {
         }
         Pending pending;
         pending.bytes = size_of(entry);
+        for (const auto& step : record.modifications) {
+            for (const auto& value : step.attribute.values) pending.bytes += value.size();
+        }
         if (pending.bytes > limits::kEntrySentBytesMax) {
-            ++report_.failed;
-            report_.add_failure(entry.dn, "larger than the directory takes in one request");
+            fail_entry(entry, *normal, "larger than the directory takes in one request");
             return {};
         }
         const bool domain_level = entry.has_class("dcObject");
         if (domain_level) IMAPULT_CHECK(drain());
-        if (in_flight_dns_.contains(std::string(parent_of(*normal)))) IMAPULT_CHECK(drain());
+        IMAPULT_TRY(const bool fits, has_its_owner(entry, *normal));
+        if (!fits) {
+            fail_entry(entry, *normal, "what it belongs to could not be made, or is another's");
+            return {};
+        }
         IMAPULT_CHECK(make_room(pending.bytes));
-        pending.doing = is_below_new(*normal) ? Doing::add : Doing::read_before_add;
+        pending.doing = change                  ? Doing::read_before_change
+                        : is_below_new(*normal) ? Doing::add
+                                                : Doing::read_before_add;
+        pending.changes = std::move(record.modifications);
         pending.entry = std::move(entry);
         pending.normal = std::move(*normal);
         IMAPULT_CHECK(send(std::move(pending)));
         if (domain_level) IMAPULT_CHECK(drain());
         return {};
+    }
+
+    // Nothing is hung on an account that is not there, or that is somebody else's of the same name:
+    // neither an entry below it nor an alias. Its own answer is waited for.
+    Result<bool> has_its_owner(const Entry& entry, const std::string& normal) {
+        const std::string parent(parent_of(normal));
+        const bool alias = entry.has_class("zimbraAlias");
+        if (in_flight_dns_.contains(parent) || (alias && !among_aliases_)) IMAPULT_CHECK(drain());
+        among_aliases_ = alias;
+        if (unmade_.contains(parent)) return false;
+        return !alias || !unmade_.contains(to_lower(entry.first("zimbraaliastargetid")));
+    }
+
+    void remember_unmade(const Entry& entry, const std::string& normal) {
+        unmade_.insert(normal);
+        const auto id = to_lower(entry.first("zimbraid"));
+        if (!id.empty()) unmade_.insert(id);
+    }
+
+    void fail_entry(const Entry& entry, const std::string& normal, std::string reason) {
+        ++report_.failed;
+        report_.add_failure(entry.dn, std::move(reason));
+        remember_unmade(entry, normal);
     }
 
     // What only the destination can tell: its server, and which attributes it knows.
@@ -184,6 +222,8 @@ class LdapApplier {
         int id = 0;
         if (pending.doing == Doing::add) {
             IMAPULT_TRY(id, session_.send_add(pending.entry));
+        } else if (pending.doing == Doing::change) {
+            IMAPULT_TRY(id, session_.send_modify(pending.entry.dn, pending.changes));
         } else {
             IMAPULT_TRY(id, session_.send_read(pending.entry.dn));
         }
@@ -214,8 +254,9 @@ class LdapApplier {
         in_flight_.erase(found);
         in_flight_bytes_ -= pending.bytes;
         in_flight_dns_.erase(pending.normal);
-        return pending.doing == Doing::add ? added(std::move(pending), reply)
-                                           : was_read(std::move(pending), reply);
+        if (pending.doing == Doing::add) return added(std::move(pending), reply);
+        if (pending.doing == Doing::change) return changed(pending, reply);
+        return was_read(std::move(pending), reply);
     }
 
     Result<> was_read(Pending pending, const LdapReply& reply) {
@@ -223,16 +264,27 @@ class LdapApplier {
             pending.doing = Doing::add;
             return send(std::move(pending));
         }
+        const bool change = pending.doing == Doing::read_before_change;
         if (reply.code != LDAP_SUCCESS || !reply.entry) {
             ++report_.failed;
-            report_.add_failure(pending.entry.dn, "cannot be read: " + reply.text);
+            const bool gone = change && reply.code == LDAP_NO_SUCH_OBJECT;
+            report_.add_failure(pending.entry.dn, gone ? "to be changed, but no longer there"
+                                                       : "cannot be read: " + reply.text);
             return {};
         }
-        compare(pending.entry, *reply.entry);
+        if (!change) {
+            compare(pending, *reply.entry);
+        } else if (is_done(pending.changes, *reply.entry)) {
+            ++report_.unchanged;
+        } else {
+            pending.doing = Doing::change;
+            return send(std::move(pending));
+        }
         return {};
     }
 
-    void compare(const Entry& wanted, const Entry& have) {
+    void compare(const Pending& pending, const Entry& have) {
+        const auto& wanted = pending.entry;
         // An id that the plan only derived is not one to insist on (a version 8 UUID).
         const auto planned_id = wanted.first("zimbraid");
         const bool derived = planned_id.size() == 36 && planned_id[14] == '8';
@@ -244,6 +296,9 @@ class LdapApplier {
             ++report_.unchanged;
             return;
         }
+        // A domain of that name takes the accounts, whatever its id.
+        const bool same = equal_ignoring_case(planned_id, have.first("zimbraid"));
+        if (!same && !wanted.has_class("zimbraDomain")) remember_unmade(wanted, pending.normal);
         ++report_.skipped;
         report_.add_failure(wanted.dn,
                             "is there already with other values, and was left as it is; plan again "
@@ -285,47 +340,34 @@ class LdapApplier {
             default:
                 break;
         }
-        ++report_.failed;
-        report_.add_failure(pending.entry.dn,
-                            reply.text.empty()
-                                ? std::string(ldap_err2string(reply.code))
-                                : std::string(ldap_err2string(reply.code)) + ": " + reply.text);
+        fail_entry(pending.entry, pending.normal,
+                   ldap_err2string(reply.code) + (reply.text.empty() ? "" : ": " + reply.text));
         return {};
     }
 
-    // Steps name the old values they take away: what changed since the plan is not overwritten.
-    Result<> take_modify(Record& record) {
-        IMAPULT_CHECK(drain());
-        IMAPULT_TRY(const auto have, session_.read(record.entry.dn));
-        if (!have) {
-            ++report_.failed;
-            report_.add_failure(record.entry.dn, "to be changed, but no longer there");
-            return {};
-        }
-        bool done = true;
-        for (const auto& change : record.modifications) {
-            const auto& values = have->values(change.attribute.key);
-            for (const auto& value : change.attribute.values) {
+    // What the record asks for is done already, by an earlier run or by somebody.
+    static bool is_done(const std::vector<Modification>& changes, const Entry& have) {
+        return std::ranges::all_of(changes, [&](const Modification& change) {
+            const auto& values = have.values(change.attribute.key);
+            return std::ranges::all_of(change.attribute.values, [&](const auto& value) {
                 const bool there = std::ranges::find(values, value) != values.end();
-                done = done && there == (change.op == Modification::Op::add);
-            }
-        }
-        if (done) {
-            ++report_.unchanged;
-            return {};
-        }
-        IMAPULT_TRY(const int id, session_.send_modify(record.entry.dn, record.modifications));
-        IMAPULT_TRY(const auto reply, session_.wait());
-        IMAPULT_ASSERT(reply.message_id == id);
+                return there == (change.op == Modification::Op::add);
+            });
+        });
+    }
+
+    // Steps name the old values they take away: what changed since the plan is not overwritten.
+    Result<> changed(const Pending& pending, const LdapReply& reply) {
+        const auto& dn = pending.entry.dn;
         if (reply.code == LDAP_SUCCESS) {
             ++report_.updated;
         } else if (reply.code == LDAP_NO_SUCH_ATTRIBUTE ||
                    reply.code == LDAP_TYPE_OR_VALUE_EXISTS) {
             ++report_.skipped;
-            report_.add_failure(record.entry.dn, "changed since the plan was made; plan again");
+            report_.add_failure(dn, "changed since the plan was made; plan again");
         } else {
             ++report_.failed;
-            report_.add_failure(record.entry.dn, ldap_err2string(reply.code) + (": " + reply.text));
+            report_.add_failure(dn, ldap_err2string(reply.code) + (": " + reply.text));
         }
         return {};
     }
@@ -338,6 +380,8 @@ class LdapApplier {
     std::unordered_map<int, Pending> in_flight_;
     std::unordered_set<std::string> in_flight_dns_;
     std::unordered_set<std::string> new_domains_;
+    std::unordered_set<std::string> unmade_;  ///< DNs and ids of what is not there as planned
+    bool among_aliases_ = false;
     std::size_t in_flight_bytes_ = 0;
     std::map<std::string, std::uint64_t> unknown_;  ///< to the destination's schema
 };
@@ -346,15 +390,41 @@ class LdapApplier {
 
 void ApplyReport::add_failure(std::string dn, std::string reason) {
     if (failures.size() < limits::kFailuresKept) {
-        failures.push_back({std::move(dn), std::move(reason)});
+        failures.push_back({std::move(dn), without_hashes(reason)});
     }
 }
 
 void ApplyReport::add_dropped(std::string dn, std::string reason) {
     if (dropped.size() < limits::kFailuresKept) {
-        dropped.push_back({std::move(dn), std::move(reason)});
+        dropped.push_back({std::move(dn), without_hashes(reason)});
     }
 }
+
+void add_broken_lines(const SourceSet& plan, ApplyReport& report) {
+    report.total += plan.problems_total();
+    report.failed += plan.problems_total();
+    for (const auto& [file, problem] : plan.problems()) {
+        report.add_failure(problem.dn, printable(plan.path(file)) + ":" +
+                                           std::to_string(problem.line) + ": " + problem.what);
+    }
+}
+
+namespace {
+
+// The last octets of a file the plan writer has finished.
+Result<> check_end(const std::string& path, std::string_view end) {
+    IMAPULT_TRY(const auto file, open_file(path));
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path, error);
+    std::string tail(end.size(), '\0');
+    if (size == 0 && end == kEntryEnd) return {};  // nothing to create
+    const auto from = size < end.size() ? 0 : size - end.size();
+    IMAPULT_TRY(const auto got, file->read_at(from, tail.data(), tail.size()));
+    if (got == end.size() && tail == end) return {};
+    return invalid(printable(path) + " is cut off at its end; copy the plan again, or plan again");
+}
+
+}  // namespace
 
 Result<SourceSet> open_plan(const std::string& folder, bool with_kept) {
     const auto path = [&](const char* name) { return folder + "/" + name; };
@@ -364,6 +434,8 @@ Result<SourceSet> open_plan(const std::string& folder, bool with_kept) {
                        " is not a finished plan (no plan.json and carbonio.ldif); run `imapult "
                        "provision plan` first and settle its conflicts");
     }
+    IMAPULT_CHECK(check_end(path(kPlanFile), kPlanEnd));
+    IMAPULT_CHECK(check_end(path(kLdifFile), kEntryEnd));
     std::vector<std::string> files;
     if (with_kept && ::access(path(kKeepFile).c_str(), R_OK) == 0) {
         files.push_back(path(kKeepFile));

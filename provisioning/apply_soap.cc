@@ -2,66 +2,23 @@
 // completed where an earlier run was cut short.
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "engine/base/text.h"
 #include "provisioning/address.h"
 #include "provisioning/calls.h"
+#include "provisioning/crew.h"
 #include "provisioning/dn.h"
 #include "provisioning/limits.h"
+#include "provisioning/soap_forms.h"
 #include "provisioning/soap_session.h"
 
 namespace imapult::provisioning {
 namespace {
-
-constexpr std::string_view kAdmin = "xmlns=\"urn:zimbraAdmin\"";
-constexpr std::string_view kAccount = "xmlns=\"urn:zimbraAccount\"";
-
-/// An entry as the server shows it.
-struct Shown {
-    std::string id;
-    Entry entry;  ///< attributes without a DN
-    std::set<std::string> members;
-};
-
-Shown shown_of(const XmlNode& node) {
-    Shown shown;
-    shown.id = node.attribute("id");
-    for (const auto& child : node.children) {
-        if (child.name == "a") {
-            shown.entry.add(child.attribute("n"), child.text);
-        } else if (child.name == "dlm") {
-            shown.members.insert(to_lower(child.text));
-        } else if (child.name == "id" && shown.id.empty()) {
-            shown.id = child.text;
-        }
-    }
-    return shown;
-}
-
-struct GetForm {
-    std::string_view request;
-    std::string_view element;
-    std::string_view reply;
-};
-
-GetForm get_form(Kind kind) {
-    switch (kind) {
-        case Kind::cos:
-            return {"GetCosRequest", "cos", "cos"};
-        case Kind::domain:
-            return {"GetDomainRequest", "domain", "domain"};
-        case Kind::resource:
-            return {"GetCalendarResourceRequest", "calresource", "calresource"};
-        case Kind::list:
-        case Kind::dynamic_group:
-            return {"GetDistributionListRequest", "dl", "dl"};
-        default:
-            return {"GetAccountRequest", "account", "account"};
-    }
-}
 
 class SoapApplier {
   public:
@@ -80,6 +37,7 @@ class SoapApplier {
         first_pass_ = false;
         IMAPULT_CHECK(pass(Stage::alias_domain, Stage::group));
         IMAPULT_CHECK(pass(Stage::member, Stage::grant));
+        add_broken_lines(plan_, report_);
         for (const auto& [dn, state] : states_) {
             ++report_.total;
             if (state == State::failed) {
@@ -107,6 +65,8 @@ class SoapApplier {
             if (result) result = take(record, from, to);
         }));
         IMAPULT_CHECK(result);
+        IMAPULT_CHECK(send_steps());
+        IMAPULT_CHECK(crew_.drain());
         for (const auto& call : builder_.group_members()) {
             if (to == Stage::grant) IMAPULT_CHECK(add_members(call, Kind::dynamic_group));
         }
@@ -126,12 +86,44 @@ class SoapApplier {
                 record.entry);  // outside members of a dynamic group stand in its unit
             return note_companion(record.entry, kind, from);
         }
-        for (const auto& call : builder_.calls_for(record.entry)) {
+        const auto* cos = names_.find(record.entry.first("zimbracosid"));
+        for (auto& call : builder_.calls_for(record.entry)) {
             if (call.stage < from || call.stage > to) continue;
-            if (broken_.contains(dn)) return {};
-            IMAPULT_CHECK(make(call, kind, record.entry));
+            IMAPULT_CHECK(add_step({std::move(call), kind, cos ? cos->name : std::string()}));
         }
         return {};
+    }
+
+    // What one account or list consists of stays together, in order.
+    Result<> add_step(Step step) {
+        const auto rank = rank_of(step.kind);
+        if (!steps_.empty() && steps_.front().call.target != step.call.target) {
+            IMAPULT_CHECK(send_steps());
+        }
+        if (rank != rank_) {
+            IMAPULT_CHECK(send_steps());
+            IMAPULT_CHECK(crew_.drain());
+            rank_ = rank;
+        }
+        steps_.push_back(std::move(step));
+        return {};
+    }
+
+    Result<> send_steps() {
+        if (steps_.empty()) return {};
+        auto steps = std::make_shared<std::vector<Step>>(std::exchange(steps_, {}));
+        IMAPULT_CHECK(crew_.submit([this, steps]() -> Result<> {
+            for (const auto& step : *steps) {
+                if (broken_.contains(step.call.dn)) continue;
+                IMAPULT_CHECK(make(step));
+            }
+            return {};
+        }));
+        return rank_ == 0 ? crew_.drain() : Result<>();
+    }
+
+    Result<SoapReply> ask(const std::string& request, const std::string& account = {}) {
+        return crew_.unlocked([&] { return session_.call(request, account); });
     }
 
     // Containers, alias entries and units come with what they belong to, and share its fate.
@@ -176,13 +168,12 @@ class SoapApplier {
         const auto form = get_form(kind);
         std::string request = "<" + std::string(form.request) + " " + std::string(kAdmin);
         if (kind == Kind::list || kind == Kind::dynamic_group) request += " limit=\"0\"";
-        if (kind == Kind::domain || kind == Kind::cos) request += "";
         if (kind == Kind::account || kind == Kind::resource) request += " applyCos=\"0\"";
         if (kind == Kind::domain) request += " applyConfig=\"0\"";
         request += "><" + std::string(form.element) + " by=\"name\">";
         append_xml(request, name);
         request += "</" + std::string(form.element) + "></" + std::string(form.request) + ">";
-        IMAPULT_TRY(const auto reply, session_.call(request));
+        IMAPULT_TRY(const auto reply, ask(request));
         if (reply.missing()) return std::nullopt;
         if (!reply.fault.empty()) {
             if (reply.fault == "service.PERM_DENIED") {
@@ -198,11 +189,15 @@ class SoapApplier {
         return shown;
     }
 
+    void unfit(const Call& call, const std::string& name) {
+        report_.add_dropped(call.dn, name + ": holds characters that XML cannot carry");
+    }
+
     std::string attributes_of(const Call& call) {
         std::string out;
         for (const auto& [name, value] : call.attributes) {
             if (!fits_xml(value)) {
-                report_.add_dropped(call.dn, name + ": holds characters that XML cannot carry");
+                unfit(call, name);
                 continue;
             }
             out += "<a" + xml_attribute("n", name) + ">";
@@ -212,7 +207,9 @@ class SoapApplier {
         return out;
     }
 
-    Result<> make(const Call& call, Kind kind, const Entry& entry) {
+    Result<> make(const Step& step) {
+        const auto& call = step.call;
+        const auto kind = step.kind;
         switch (call.verb) {
             case Verb::create_cos:
             case Verb::create_domain:
@@ -221,7 +218,7 @@ class SoapApplier {
             case Verb::create_resource:
             case Verb::create_list:
             case Verb::create_group:
-                return create(call, kind, entry);
+                return create(call, kind, step.cos);
             case Verb::set_cos:
                 return {};  // part of the creation
             case Verb::set_default_cos:
@@ -245,39 +242,23 @@ class SoapApplier {
         return {};
     }
 
-    static std::string_view request_name(Verb verb) {
-        switch (verb) {
-            case Verb::create_cos:
-                return "CreateCosRequest";
-            case Verb::create_domain:
-            case Verb::create_alias_domain:
-                return "CreateDomainRequest";
-            case Verb::create_resource:
-                return "CreateCalendarResourceRequest";
-            case Verb::create_list:
-            case Verb::create_group:
-                return "CreateDistributionListRequest";
-            default:
-                return "CreateAccountRequest";
-        }
-    }
-
-    Result<> create(Call call, Kind kind, const Entry& entry) {
+    Result<> create(Call call, Kind kind, const std::string& cos) {
         IMAPULT_TRY(const auto there, get(kind, call.target));
         if (there) {
             compare(call, there->entry);
-            existing_.insert_or_assign(call.target, *there);
+            const auto& aliases = there->entry.values("zimbramailalias");
+            existing_.insert_or_assign(call.target, std::set(aliases.begin(), aliases.end()));
             return {};
         }
-        if (const auto* cos = names_.find(entry.first("zimbracosid"))) {
-            IMAPULT_TRY(const auto id, cos_id(cos->name));
+        if (!cos.empty()) {
+            IMAPULT_TRY(const auto id, cos_id(cos));
             if (!id.empty()) call.attributes.emplace_back("zimbraCOSId", id);
         }
         if (call.verb == Verb::create_alias_domain) {
             call.attributes.emplace_back("zimbraDomainType", "alias");
             call.attributes.emplace_back("zimbraDomainAliasTargetId", ids_[call.name]);
         }
-        const auto name = std::string(request_name(call.verb));
+        const auto name = std::string(create_request(call.verb));
         std::string request = "<" + name + " " + std::string(kAdmin);
         if (call.verb != Verb::create_cos) request += xml_attribute("name", call.target);
         if (call.verb == Verb::create_account || call.verb == Verb::create_resource) {
@@ -288,7 +269,7 @@ class SoapApplier {
         request += ">";
         if (call.verb == Verb::create_cos) request += xml_element("name", call.target);
         request += attributes_of(call) + "</" + name + ">";
-        IMAPULT_TRY(const auto reply, session_.call(request));
+        IMAPULT_TRY(const auto reply, ask(request));
         Secret::wipe(request);
         IMAPULT_TRY(const bool done, accepted(call, reply, "creating"));
         if (!done) {
@@ -315,12 +296,18 @@ class SoapApplier {
         for (const auto& [name, value] : call.attributes) {
             const auto key = to_lower(name);
             if (key == "userpassword" || key == "zimbrapasswordmustchange") continue;
+            if (!fits_xml(value)) {
+                unfit(call, name);
+                continue;
+            }
             if (!have.has(key)) {
                 different = name;
                 continue;
             }
             const auto& values = have.values(key);
-            if (std::ranges::find(values, value) == values.end()) different = name;
+            const bool there = std::ranges::find(values, value) != values.end() ||
+                               std::ranges::find(values, read_by_xml(value)) != values.end();
+            if (!there) different = name;
         }
         if (different.empty()) return;
         set_state(call.dn, State::skipped);
@@ -349,7 +336,7 @@ class SoapApplier {
         const auto request = "<ModifyDomainRequest " + std::string(kAdmin) + ">" +
                              xml_element("id", domain->id) + "<a n=\"zimbraDomainDefaultCOSId\">" +
                              cos + "</a></ModifyDomainRequest>";
-        IMAPULT_TRY(const auto reply, session_.call(request));
+        IMAPULT_TRY(const auto reply, ask(request));
         IMAPULT_TRY(const bool done, accepted(call, reply, "setting the default COS of"));
         if (done) set_state(call.dn, State::updated);
         return {};
@@ -358,19 +345,17 @@ class SoapApplier {
     Result<> add_alias(const Call& call, Kind kind) {
         auto& state = alias_states_[call.name];
         const auto have = existing_.find(call.target);
-        if (have != existing_.end()) {
-            const auto& aliases = have->second.entry.values("zimbramailalias");
-            if (std::ranges::find(aliases, call.name) != aliases.end()) return {};
-        }
+        const bool existed = have != existing_.end();
+        if (existed && have->second.contains(call.name)) return {};
         IMAPULT_TRY(const auto id, id_of(call.target, kind));
         const std::string name = call.verb == Verb::add_alias ? "AddAccountAliasRequest"
                                                               : "AddDistributionListAliasRequest";
         IMAPULT_TRY(const auto reply,
-                    session_.call("<" + name + " " + std::string(kAdmin) + xml_attribute("id", id) +
-                                  xml_attribute("alias", call.name) + "/>"));
+                    ask("<" + name + " " + std::string(kAdmin) + xml_attribute("id", id) +
+                        xml_attribute("alias", call.name) + "/>"));
         IMAPULT_TRY(const bool done, accepted(call, reply, "adding an alias to"));
         state = done ? State::created : State::failed;
-        if (done && have != existing_.end()) set_state(call.dn, State::updated);
+        if (done && existed) set_state(call.dn, State::updated);
         return {};
     }
 
@@ -386,7 +371,7 @@ class SoapApplier {
             IMAPULT_TRY(const auto id, id_of(account, Kind::account));
             text += xml_attribute("id", id);
         }
-        IMAPULT_TRY(const auto reply, session_.call(text + "/>", admin ? std::string() : account));
+        IMAPULT_TRY(const auto reply, ask(text + "/>", admin ? std::string() : account));
         for (const auto& node : reply.body.children) {
             if (node.name == element) {
                 found.emplace(node.attribute("name"), node.attribute("id"));
@@ -406,7 +391,7 @@ class SoapApplier {
                               xml_attribute("name", call.name) + ">";
         for (const auto& [name, value] : call.attributes) {
             if (!fits_xml(value)) {
-                report_.add_dropped(call.dn, name + ": holds characters that XML cannot carry");
+                unfit(call, name);
                 continue;
             }
             const bool html = name.ends_with("HTML");
@@ -420,7 +405,7 @@ class SoapApplier {
     }
 
     Result<> create_child(const Call& call, const std::string& request, bool admin = false) {
-        IMAPULT_TRY(const auto reply, session_.call(request, admin ? std::string() : call.target));
+        IMAPULT_TRY(const auto reply, ask(request, admin ? std::string() : call.target));
         IMAPULT_TRY(const bool done, accepted(call, reply, "adding to"));
         if (done) set_state(call.dn, State::created);
         return {};
@@ -439,7 +424,10 @@ class SoapApplier {
         std::string request = "<CreateIdentityRequest " + std::string(kAccount) + "><identity" +
                               xml_attribute("name", call.name) + ">";
         for (const auto& [name, value] : call.attributes) {
-            if (!fits_xml(value)) continue;
+            if (!fits_xml(value)) {
+                unfit(call, name);
+                continue;
+            }
             request += "<a" + xml_attribute("name", name) + ">";
             append_xml(request, value);
             request += "</a>";
@@ -469,10 +457,10 @@ class SoapApplier {
         if (found == have.end()) return {};
         IMAPULT_TRY(const auto account, get(kind, call.target));
         if (!account || account->entry.first(to_lower(call.text)) == found->second) return {};
-        IMAPULT_TRY(const auto reply, session_.call("<ModifyAccountRequest " + std::string(kAdmin) +
-                                                    ">" + xml_element("id", account->id) + "<a" +
-                                                    xml_attribute("n", call.text) + ">" +
-                                                    found->second + "</a></ModifyAccountRequest>"));
+        IMAPULT_TRY(const auto reply,
+                    ask("<ModifyAccountRequest " + std::string(kAdmin) + ">" +
+                        xml_element("id", account->id) + "<a" + xml_attribute("n", call.text) +
+                        ">" + found->second + "</a></ModifyAccountRequest>"));
         IMAPULT_TRY(const bool done, accepted(call, reply, "setting the default signature of"));
         if (done) set_state(call.dn, State::updated);
         return {};
@@ -491,8 +479,7 @@ class SoapApplier {
                                   xml_attribute("id", list->id) + ">";
             const auto end = std::min(missing.size(), i + limits::kSoapMembersPerRequest);
             for (std::size_t k = i; k < end; ++k) request += xml_element("dlm", missing[k]);
-            IMAPULT_TRY(const auto reply,
-                        session_.call(request + "</AddDistributionListMemberRequest>"));
+            IMAPULT_TRY(const auto reply, ask(request + "</AddDistributionListMemberRequest>"));
             auto placed = call;
             if (placed.dn.empty()) placed.dn = call.target;
             IMAPULT_TRY(const bool done, accepted(placed, reply, "adding members to"));
@@ -522,7 +509,7 @@ class SoapApplier {
         append_xml(request, call.name);
         request += std::string("</grantee><right") + (deny ? " deny=\"1\"" : "") + ">";
         append_xml(request, right);
-        IMAPULT_TRY(const auto reply, session_.call(request + "</right></GrantRightRequest>"));
+        IMAPULT_TRY(const auto reply, ask(request + "</right></GrantRightRequest>"));
         IMAPULT_TRY(const bool done, accepted(call, reply, "granting a right on"));
         if (done) set_state(call.dn, State::updated);
         return {};
@@ -538,11 +525,14 @@ class SoapApplier {
     std::unordered_map<std::string, State> alias_states_;
     std::unordered_map<std::string, std::string> ids_;  ///< name → id at the destination
     std::unordered_map<std::string, std::string> cos_ids_;
-    std::unordered_map<std::string, Shown> existing_;
+    std::unordered_map<std::string, std::set<std::string>> existing_;  ///< aliases it had
     std::unordered_set<std::string> fresh_;
     std::unordered_set<std::string> broken_;
     std::unordered_set<std::string> broken_owners_;
     std::vector<std::string> made_;
+    std::vector<Step> steps_;  ///< of the account or list at hand
+    int rank_ = 0;
+    Crew crew_{limits::kSoapInFlightMax};  ///< last: its threads use all of the above
 };
 
 }  // namespace

@@ -64,6 +64,17 @@ constexpr std::array kSourceTypes = {
     SourceType{"zimbraGalDataSource", "gal"},          SourceType{"zimbraLiveDataSource", "live"},
     SourceType{"zimbraContactsDataSource", "contacts"}};
 
+Call call_for(const Entry& entry, Verb verb, Stage stage, std::string target,
+              std::string_view name = {}) {
+    Call call;
+    call.verb = verb;
+    call.stage = stage;
+    call.dn = entry.dn;
+    call.target = std::move(target);
+    call.name = name;
+    return call;
+}
+
 std::string data_source_type(const Entry& entry) {
     for (const auto& known : kSourceTypes) {
         if (entry.has_class(known.object_class)) return std::string(known.type);
@@ -151,11 +162,7 @@ void CallBuilder::grants(const Entry& entry, const std::string& type, const std:
                  "its grantee is no entry of the plan: " + printable(ace, 128));
             continue;
         }
-        Call call;
-        call.verb = Verb::grant_right;
-        call.stage = Stage::grant;
-        call.dn = entry.dn;
-        call.target = target;
+        auto call = call_for(entry, Verb::grant_right, Stage::grant, target);
         call.target_type = type;
         call.name = grantee->name;
         call.grantee_type = ace.substr(first + 1, second - first - 1);
@@ -166,12 +173,8 @@ void CallBuilder::grants(const Entry& entry, const std::string& type, const std:
 
 void CallBuilder::signature(const Entry& entry, const std::string& owner, std::vector<Call>& out) {
     if (!entry.has("zimbrasignaturename")) return;
-    Call call;
-    call.verb = Verb::create_signature;
-    call.stage = Stage::child;
-    call.dn = entry.dn;
-    call.target = owner;
-    call.name = entry.first("zimbrasignaturename");
+    auto call = call_for(entry, Verb::create_signature, Stage::child, owner,
+                         entry.first("zimbrasignaturename"));
     for (const auto* name : {"zimbraPrefMailSignature", "zimbraPrefMailSignatureHTML"}) {
         const auto value = entry.first(to_lower(name));
         if (!value.empty()) call.attributes.emplace_back(name, value);
@@ -186,35 +189,23 @@ void CallBuilder::default_signatures(const Entry& entry, const std::string& owne
     for (const auto* key : {"zimbraPrefDefaultSignatureId", "zimbraPrefForwardReplySignatureId"}) {
         const auto id = entry.first(to_lower(key));
         if (id.empty()) continue;
-        Call call;
-        call.verb = Verb::default_signature;
-        call.stage = Stage::member;  // after every signature
-        call.dn = entry.dn;
-        call.target = owner;
-        call.name = id;
+        // after every signature
+        auto call = call_for(entry, Verb::default_signature, Stage::member, owner, id);
         call.text = key;
         out.push_back(std::move(call));
     }
 }
 
 void CallBuilder::account(const Entry& entry, Kind kind, std::vector<Call>& out) {
-    Call call;
-    call.verb = kind == Kind::resource ? Verb::create_resource : Verb::create_account;
-    call.stage = Stage::account;
-    call.dn = entry.dn;
-    call.target = name_of_entry(kind, entry);
+    auto call =
+        call_for(entry, kind == Kind::resource ? Verb::create_resource : Verb::create_account,
+                 Stage::account, name_of_entry(kind, entry));
     const auto address = call.target;
     copy_attributes(entry, kind, call);
     out.push_back(std::move(call));
     if (const auto id = entry.first("zimbracosid"); !id.empty()) {
         if (const auto* cos = names_.find(id)) {
-            Call set;
-            set.verb = Verb::set_cos;
-            set.stage = Stage::account;
-            set.dn = entry.dn;
-            set.target = address;
-            set.name = cos->name;
-            out.push_back(std::move(set));
+            out.push_back(call_for(entry, Verb::set_cos, Stage::account, address, cos->name));
         }
     }
     // zimbraMailForwardingAddress of an account is a forward, not a member.
@@ -222,13 +213,7 @@ void CallBuilder::account(const Entry& entry, Kind kind, std::vector<Call>& out)
         out.front().attributes.emplace_back("zimbraMailForwardingAddress", value);
     }
     for (const auto& alias : entry.values("zimbramailalias")) {
-        Call add;
-        add.verb = Verb::add_alias;
-        add.stage = Stage::alias;
-        add.dn = entry.dn;
-        add.target = address;
-        add.name = alias;
-        out.push_back(std::move(add));
+        out.push_back(call_for(entry, Verb::add_alias, Stage::alias, address, alias));
     }
     signature(entry, address, out);
     default_signatures(entry, address, out);
@@ -239,31 +224,17 @@ void CallBuilder::account(const Entry& entry, Kind kind, std::vector<Call>& out)
 }
 
 void CallBuilder::list(const Entry& entry, std::vector<Call>& out) {
-    Call call;
-    call.verb = Verb::create_list;
-    call.stage = Stage::list;
-    call.dn = entry.dn;
-    call.target = name_of_entry(Kind::list, entry);
+    auto call = call_for(entry, Verb::create_list, Stage::list, name_of_entry(Kind::list, entry));
     const auto address = call.target;
     copy_attributes(entry, Kind::list, call);
     for (const auto& cn : entry.values("cn")) call.attributes.emplace_back("cn", cn);
     out.push_back(std::move(call));
     for (const auto& alias : entry.values("zimbramailalias")) {
         if (alias == address) continue;
-        Call add;
-        add.verb = Verb::add_list_alias;
-        add.stage = Stage::list;
-        add.dn = entry.dn;
-        add.target = address;
-        add.name = alias;
-        out.push_back(std::move(add));
+        out.push_back(call_for(entry, Verb::add_list_alias, Stage::list, address, alias));
     }
     if (entry.has("zimbramailforwardingaddress")) {
-        Call members;
-        members.verb = Verb::add_members;
-        members.stage = Stage::member;
-        members.dn = entry.dn;
-        members.target = address;
+        auto members = call_for(entry, Verb::add_members, Stage::member, address);
         members.members = entry.values("zimbramailforwardingaddress");
         out.push_back(std::move(members));
     }
@@ -271,11 +242,8 @@ void CallBuilder::list(const Entry& entry, std::vector<Call>& out) {
 }
 
 void CallBuilder::group(const Entry& entry, std::vector<Call>& out) {
-    Call call;
-    call.verb = Verb::create_group;
-    call.stage = Stage::group;
-    call.dn = entry.dn;
-    call.target = name_of_entry(Kind::dynamic_group, entry);
+    auto call = call_for(entry, Verb::create_group, Stage::group,
+                         name_of_entry(Kind::dynamic_group, entry));
     const auto address = call.target;
     copy_attributes(entry, Kind::dynamic_group, call);
     // A memberURL of the administrator's own is carried; the default one names ids of the source.
@@ -286,13 +254,7 @@ void CallBuilder::group(const Entry& entry, std::vector<Call>& out) {
     out.push_back(std::move(call));
     for (const auto& alias : entry.values("zimbramailalias")) {
         if (alias == address) continue;
-        Call add;
-        add.verb = Verb::add_list_alias;
-        add.stage = Stage::group;
-        add.dn = entry.dn;
-        add.target = address;
-        add.name = alias;
-        out.push_back(std::move(add));
+        out.push_back(call_for(entry, Verb::add_list_alias, Stage::group, address, alias));
     }
     grants(entry, "dl", address, out);
 }
@@ -313,13 +275,7 @@ void CallBuilder::domain(const Entry& entry, std::vector<Call>& out) {
     const auto name = call.target;
     out.push_back(std::move(call));
     if (const auto* cos = names_.find(entry.first("zimbradomaindefaultcosid"))) {
-        Call set;
-        set.verb = Verb::set_default_cos;
-        set.stage = Stage::alias_domain;
-        set.dn = entry.dn;
-        set.target = name;
-        set.name = cos->name;
-        out.push_back(std::move(set));
+        out.push_back(call_for(entry, Verb::set_default_cos, Stage::alias_domain, name, cos->name));
     }
     grants(entry, "domain", name, out);
 }

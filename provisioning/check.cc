@@ -179,56 +179,42 @@ class Checker {
         over("too_many_data_sources", node.data_sources, limits::kDataSourcesMax, "data sources");
     }
 
-    void check_signature(const Node& node, const Entry& entry) {
-        for (const auto* key : {"zimbraprefmailsignature", "zimbraprefmailsignaturehtml"}) {
-            const auto text = entry.first(key);
-            const auto characters = static_cast<std::size_t>(std::ranges::count_if(
-                text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-            if (characters <= limits::kSignatureCharactersMax) continue;
-            index_.add_conflict("signature_too_long",
-                                std::string(entry.first("zimbrasignaturename")), node, nullptr,
-                                std::to_string(characters) + " characters; Carbonio allows " +
-                                    std::to_string(limits::kSignatureCharactersMax));
-        }
+    void check_signature(const Node& node) {
+        if (node.signature_characters <= limits::kSignatureCharactersMax) return;
+        index_.add_conflict("signature_too_long", node.name, node, nullptr,
+                            "a signature of " + std::to_string(node.signature_characters) +
+                                " characters; Carbonio allows " +
+                                std::to_string(limits::kSignatureCharactersMax));
     }
 
-    void check_cos(const Node& node, const Entry& entry) {
-        for (const auto* key :
-             {"zimbracosid", "zimbradomaindefaultcosid", "zimbradomaindefaultexternalusercosid"}) {
-            const auto id = to_lower(entry.first(key));
-            if (id.empty() || id == kDefaultCosId) continue;
-            const auto cos = index_.by_id(id);
-            const auto* existing = destination_.by_id(id);
-            if ((cos != kNone && index_.node(cos).kind == Kind::cos) ||
-                (existing && existing->kind == Kind::cos)) {
-                continue;
-            }
-            // The one for external users is part of every installation, and not exported by all.
-            if (std::string_view(key).contains("external")) continue;
-            index_.add_conflict("unknown_cos", id, node, nullptr,
-                                "no class of service has this id, neither in the files nor at the "
-                                "destination");
+    // zimbraDomainDefaultExternalUserCOSId is not looked at: that COS is part of every
+    // installation, and not exported by all.
+    void check_cos(const Node& node) {
+        if (node.cos == kNone) return;
+        const auto& id = index_.cos_ids[node.cos];
+        if (id == kDefaultCosId) return;
+        const auto cos = index_.by_id(id);
+        const auto* existing = destination_.by_id(id);
+        if ((cos != kNone && index_.node(cos).kind == Kind::cos) ||
+            (existing && existing->kind == Kind::cos)) {
+            return;
         }
+        index_.add_conflict("unknown_cos", id, node, nullptr,
+                            "no class of service has this id, neither in the files nor at the "
+                            "destination");
     }
 
-    // What only the entries themselves tell. Most accounts are read here a second time; only those
-    // kinds are that can have such conflicts.
+    // Members are the only thing that needs the entries themselves.
     Result<> check_contents() {
-        const bool zimbra = index_.context().profile == Profile::zimbra;
         for (std::uint32_t i = 0; i < index_.nodes.size(); ++i) {
-            auto& node = index_.nodes[i];
+            const auto& node = index_.nodes[i];
             if (!node.skip.empty() || node.synthetic) continue;
-            const bool look = node.kind == Kind::list || node.kind == Kind::unit ||
-                              (zimbra && (is_person(node.kind) || node.kind == Kind::signature ||
-                                          node.kind == Kind::domain));
-            if (!look) continue;
-            IMAPULT_TRY(auto item, index_.load(node));
-            check_signature(node, item.entry);
-            check_cos(node, item.entry);
+            check_signature(node);
+            check_cos(node);
             if (node.kind == Kind::domain) check_alias_domain(node);
-            if (node.kind == Kind::list || node.kind == Kind::unit) {
-                IMAPULT_CHECK(check_members(i, item));
-            }
+            if (node.kind != Kind::list && node.kind != Kind::unit) continue;
+            IMAPULT_TRY(const auto item, index_.load(node));
+            IMAPULT_CHECK(check_members(i, item));
         }
         return {};
     }

@@ -15,34 +15,6 @@
 namespace imapult::provisioning {
 namespace {
 
-// Values that are octets, not text.
-constexpr std::array<std::string_view, 10> kBinary = {
-    "userpassword", "jpegphoto",  "thumbnailphoto",  "thumbnaillogo",        "photo",
-    "audio",        "userpkcs12", "usercertificate", "usersmimecertificate", "cacertificate"};
-
-bool is_binary(std::string_view key) {
-    return key.contains(";binary") || std::ranges::find(kBinary, key) != kBinary.end();
-}
-
-// Attributes whose values hold addresses; with `comma` several in one value.
-struct AddressAttribute {
-    std::string_view name;
-    bool comma = false;
-};
-constexpr std::array kAddressAttributes = {
-    AddressAttribute{"zimbraMailForwardingAddress"},
-    AddressAttribute{"zimbraPrefMailForwardingAddress", true},
-    AddressAttribute{"zimbraPrefFromAddress"},
-    AddressAttribute{"zimbraPrefReplyToAddress"},
-    AddressAttribute{"zimbraMailCanonicalAddress"},
-    AddressAttribute{"zimbraAllowFromAddress"},
-    AddressAttribute{"zimbraPrefNewMailNotificationAddress"},
-    AddressAttribute{"zimbraPrefCalendarForwardInvitesTo"},
-    AddressAttribute{"zimbraMailCatchAllAddress"},
-    AddressAttribute{"zimbraMailCatchAllForwardingAddress"},
-    AddressAttribute{"zimbraMailCatchAllCanonicalAddress"},
-    AddressAttribute{"zimbraPrefWhenInFoldersForwardingAddress"}};
-
 constexpr std::array<std::string_view, 3> kHostAttributes = {
     "zimbraPublicServiceHostname", "zimbraVirtualHostname", "zimbraAdminConsoleLoginURL"};
 
@@ -50,12 +22,6 @@ constexpr std::array<std::string_view, 3> kHostAttributes = {
 constexpr std::array<std::string_view, 5> kNeverUpdated = {
     "userpassword", "zimbramailhost", "zimbramailtransport", "zimbracreatetimestamp",
     "zimbrapasswordmustchange"};
-
-std::string map_one_address(const Mapper& mapper, std::string_view text) {
-    if (text.starts_with('@')) return "@" + mapper.domain(to_lower(text.substr(1)));
-    const auto address = normal_address(text);
-    return address ? mapper.address(*address) : std::string(text);
-}
 
 }  // namespace
 
@@ -117,110 +83,7 @@ std::string Emitter::reason_of(const Node& node) const {
     return reason;
 }
 
-// ---- any entry
-
-bool Emitter::clean_value(const Node& node, const Attribute& attribute, const std::string& value) {
-    const auto drop = [&](std::string reason) {
-        note(node, {attribute.name, "dropped", std::move(reason)});
-        return false;
-    };
-    if (value.empty()) {
-        note(node, {attribute.name, "dropped", "an empty value", true});
-        return false;
-    }
-    if (value.size() > limits::kValueBytesMax) {
-        return drop("a value of " + std::to_string(value.size()) +
-                    " octets is over what the directory takes in one request (3 MiB)");
-    }
-    if (is_binary(attribute.key)) return true;
-    if (value.contains('\0')) return drop("a value with a NUL octet");
-    if (!is_utf8(value)) return drop("a value that is not UTF-8; correct it in the source");
-    return true;
-}
-
-void Emitter::clean(const Node& node, Entry& entry) {
-    std::erase_if(entry.attributes, [&](Attribute& attribute) {
-        for (const auto& pattern : settings_.exclude_attributes) {
-            if (!glob_match(pattern, attribute.key)) continue;
-            note(node, {attribute.name, "dropped", "excluded by the settings", true});
-            return true;
-        }
-        const auto renamed = settings_.attributes.find(attribute.key);
-        if (renamed != settings_.attributes.end()) {
-            note(node, {attribute.name, "rewritten", "carried as " + renamed->second, true});
-            attribute.name = renamed->second;
-            attribute.key = to_lower(renamed->second);
-        }
-        const auto plain = attribute.key.substr(0, attribute.key.find(';'));
-        if (!destination_.schema.empty() && !destination_.schema.attributes.contains(plain)) {
-            note(node, {attribute.name, "dropped", "the destination has no such attribute", true});
-            return true;
-        }
-        std::unordered_set<std::string> seen;
-        std::erase_if(attribute.values, [&](const std::string& value) {
-            if (!clean_value(node, attribute, value)) return true;
-            // A value twice would make the directory refuse the entry.
-            const bool repeated =
-                !seen.insert(attribute.key == "objectclass" ? to_lower(value) : value).second;
-            if (repeated) note(node, {attribute.name, "dropped", "the same value again", true});
-            return repeated;
-        });
-        return attribute.values.empty();
-    });
-}
-
-void Emitter::rewrite_addresses(Entry& entry) {
-    if (!index_.mapper().renames()) return;
-    for (const auto& known : kAddressAttributes) {
-        auto* attribute = entry.find(to_lower(known.name));
-        if (!attribute) continue;
-        for (auto& value : attribute->values) {
-            if (!known.comma) {
-                value = map_one_address(index_.mapper(), value);
-                continue;
-            }
-            std::string joined;
-            std::string_view rest = value;
-            while (true) {
-                const auto comma = rest.find(',');
-                if (!joined.empty()) joined += ',';
-                joined += map_one_address(index_.mapper(), trim(rest.substr(0, comma)));
-                if (comma == std::string_view::npos) break;
-                rest.remove_prefix(comma + 1);
-            }
-            value = std::move(joined);
-        }
-    }
-}
-
-// amavisAccount belongs to another schema file: it is kept where the destination has it.
-void Emitter::classes(const Node& node, Entry& entry) {
-    auto* attribute = entry.find("objectclass");
-    if (!attribute) return;
-    const bool amavis = destination_.schema.classes.contains("amavisaccount");
-    std::erase_if(attribute->values, [&](const std::string& name) {
-        const auto lower = to_lower(name);
-        const bool drop = destination_.schema.empty()
-                              ? lower == "amavisaccount"
-                              : !destination_.schema.classes.contains(lower);
-        if (drop) {
-            note(node, {"objectClass", "dropped",
-                        "object class " + printable(name, 64) + " is not known at the destination",
-                        true});
-        }
-        return drop;
-    });
-    if (!amavis) {
-        std::erase_if(entry.attributes, [&](const Attribute& candidate) {
-            if (!candidate.key.starts_with("amavis")) return false;
-            note(node, {candidate.name, "dropped", "belongs to object class amavisAccount", true});
-            return true;
-        });
-    } else if (node.kind == Kind::account || node.kind == Kind::resource ||
-               node.kind == Kind::domain) {
-        if (!entry.has_class("amavisAccount")) entry.add("objectClass", "amavisAccount");
-    }
-}
+// ---- any entry (its values: emit_values.cc)
 
 // objectClass first: easier to read, and some tools want it so.
 void Emitter::order_attributes(Entry& entry) {
@@ -241,7 +104,9 @@ Result<> Emitter::put(const Node& node, Entry entry, std::string reason) {
     } else {
         IMAPULT_TRY(const auto have, destination_.load(*existing));
         // The installer's own domain and the destination's classes of service stay as they are.
-        const bool leave = node.kind == Kind::cos || node.kind == Kind::domain;
+        // What is only the parent of other domains there becomes one.
+        const bool leave =
+            existing->kind == node.kind && (node.kind == Kind::cos || node.kind == Kind::domain);
         const auto body = leave ? std::string() : modify_body(entry, have);
         if (body.empty()) {
             action.op = Op::keep;
@@ -291,10 +156,11 @@ Result<> Emitter::run() {
     IMAPULT_CHECK(domains());
     IMAPULT_CHECK(all_of({Kind::account, Kind::resource}));
     IMAPULT_CHECK(all_of({Kind::signature, Kind::identity, Kind::data_source}));
-    IMAPULT_CHECK(aliases());
+    IMAPULT_CHECK(aliases_of({Kind::account, Kind::resource}));
     IMAPULT_CHECK(all_of({Kind::list}));
     IMAPULT_CHECK(all_of({Kind::dynamic_group}));
     IMAPULT_CHECK(all_of({Kind::unit}));
+    IMAPULT_CHECK(aliases_of({Kind::list, Kind::dynamic_group}));
     for (const auto& [group, members] : group_members_) {
         member_actions(index_.node(group), members, Op::create);
     }
@@ -457,43 +323,6 @@ Result<> Emitter::emit_domain(std::uint32_t i) {
     return {};
 }
 
-void Emitter::cos_reference(const Node& node, Entry& entry, std::string_view name) {
-    const auto id = to_lower(entry.first(to_lower(name)));
-    if (id.empty()) return;
-    const auto cos = index_.by_id(id);
-    if (cos != kNone && index_.node(cos).kind == Kind::cos) {
-        entry.set(name, index_.node(cos).id);
-    } else if (id == kDefaultCosId) {
-        entry.set(name, *destination_.cos_id("default"));
-    } else if (!destination_.by_id(id)) {
-        note(node, {std::string(name), "dropped", "the class of service is not in the files"});
-        entry.remove(to_lower(name));
-    }
-}
-
-// ---- rights: "<grantee id> <type> <right>"
-
-void Emitter::aces(const Node& node, Entry& entry) {
-    auto* attribute = entry.find("zimbraace");
-    if (!attribute) return;
-    std::erase_if(attribute->values, [&](std::string& ace) {
-        const auto blank = ace.find(' ');
-        const auto id = to_lower(std::string_view(ace).substr(0, blank));
-        if (blank == std::string::npos || !is_uuid(id)) return false;
-        // The ids that stand for everybody and the public are the same everywhere.
-        if (id.starts_with("00000000-0000-0000-0000-")) return false;
-        const auto grantee = index_.by_id(id);
-        if (grantee != kNone && index_.node(grantee).skip.empty()) {
-            ace.replace(0, blank, index_.node(grantee).id);
-            return false;
-        }
-        if (destination_.by_id(id)) return false;
-        note(node, {"zimbraACE", "dropped", "its grantee is not moved: " + printable(ace, 128)});
-        return true;
-    });
-    if (attribute->values.empty()) entry.remove("zimbraace");
-}
-
 Result<> Emitter::emit_child(std::uint32_t i) {
     const auto& node = index_.node(i);
     IMAPULT_TRY(auto item, index_.load(node));
@@ -540,14 +369,11 @@ Result<> Emitter::emit_alias(const Node& node, const std::string& id, const std:
     return put(node, std::move(entry), reason);
 }
 
-Result<> Emitter::aliases() {
+Result<> Emitter::aliases_of(std::initializer_list<Kind> kinds) {
     for (std::uint32_t i = 0; i < index_.nodes.size(); ++i) {
         const auto& owner = index_.node(i);
         if (!owner.skip.empty()) continue;
-        if (owner.kind != Kind::account && owner.kind != Kind::resource &&
-            owner.kind != Kind::list && owner.kind != Kind::dynamic_group) {
-            continue;
-        }
+        if (std::ranges::find(kinds, owner.kind) == kinds.end()) continue;
         for (const auto& alias : owner.aliases) {
             const auto known = index_.alias_entry(alias);
             Node node;
@@ -564,56 +390,6 @@ Result<> Emitter::aliases() {
         }
     }
     return {};
-}
-
-Result<PlanReport> make_plan(const PlanInput& input, Destination& destination,
-                             const std::string& out) {
-    PlanReport report;
-    IMAPULT_TRY(auto source, SourceSet::open(input.from, input.layout));
-    for (const auto& file : source.files()) report.files.push_back(file.path);
-    IMAPULT_TRY(report.profile, detect_profile(source));
-    ProfileContext context;
-    context.profile = report.profile;
-    context.settings = &input.settings;
-    context.shared_password = input.shared_password ? &*input.shared_password : nullptr;
-    Index index(source, context);
-    IMAPULT_CHECK(index.build());
-    IMAPULT_CHECK(check(index, destination, input.settings));
-    report.problems = source.problems();
-    report.problems_total = source.problems_total();
-    report.conflicts = index.conflicts;
-    Names names;
-    names.add(Kind::cos, *destination.cos_id("default"), "default");
-    for (const auto& node : index.nodes) {
-        if (node.skip.empty() && node.kind != Kind::container) {
-            names.add(node.kind, node.id, node.name);
-        }
-    }
-    PlanWriter writer(source, names, report, out);
-    IMAPULT_CHECK(writer.prepare());
-    for (const auto& problem : report.problems) {
-        Location where;
-        where.file = problem.file;
-        where.line = problem.problem.line;
-        writer.decision(where, problem.problem.dn, {"", "skipped", problem.problem.what});
-    }
-    if (!report.conflicts.empty()) {
-        for (const auto& conflict : report.conflicts) {
-            writer.decision(conflict.where, conflict.dn,
-                            {"", "conflict", std::string(conflict.kind) + ": " + conflict.message});
-        }
-        IMAPULT_CHECK(writer.finish_with_conflicts());
-        return report;
-    }
-    Emitter emitter(index, destination, input.settings, writer, report);
-    IMAPULT_CHECK(emitter.run());
-    IMAPULT_CHECK(writer.finish());
-    return report;
-}
-
-std::string_view name_of(Op op) {
-    constexpr std::array<std::string_view, 4> kNames = {"create", "update", "keep", "skip"};
-    return kNames[static_cast<std::size_t>(op)];
 }
 
 }  // namespace imapult::provisioning

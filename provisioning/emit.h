@@ -30,7 +30,7 @@ class Emitter {
     Result<> emit_child(std::uint32_t i);
     Result<> emit_alias(const Node& node, const std::string& id, const std::string& target_id,
                         const std::string& reason);
-    Result<> aliases();
+    Result<> aliases_of(std::initializer_list<Kind> kinds);
     Result<> emit_list(std::uint32_t i);
     Result<> emit_group(std::uint32_t i);
     Result<> emit_shares(const Node& node, const Item& item);
@@ -44,13 +44,15 @@ class Emitter {
     void account_password(const Node& node, const Item& item, Entry& entry);
     void account_references(const Node& node, const Item& item, Entry& entry);
     void random_password(const Node& node, Entry& entry, const std::string& why, bool by_default);
-    void mail_host(Entry& entry, bool transport);
+    void mail_host(const Node& node, Entry& entry, bool transport);
     void aces(const Node& node, Entry& entry);
     void cos_reference(const Node& node, Entry& entry, std::string_view name);
 
     // Any entry.
     void clean(const Node& node, Entry& entry);
     bool clean_value(const Node& node, const Attribute& attribute, const std::string& value);
+    void rename_attributes(const Node& node, Entry& entry);
+    void drop_repeated(const Node& node, Attribute& attribute);
     void rewrite_addresses(Entry& entry);
     void classes(const Node& node, Entry& entry);
     void order_attributes(Entry& entry);

@@ -50,7 +50,14 @@ std::string rights_from_imap(std::string_view letters) {
 
 }  // namespace
 
-void Emitter::mail_host(Entry& entry, bool transport) {
+void Emitter::mail_host(const Node& node, Entry& entry, bool transport) {
+    const auto old = entry.first("zimbramailhost");
+    if (!old.empty() && old != host_) {
+        note(node, {"zimbraMailHost", "rewritten",
+                    printable(old, 256) + " → " +
+                        (host_.empty() ? "the destination's only server, at apply" : host_),
+                    true});
+    }
     entry.remove("zimbramailhost");
     entry.remove("zimbramailtransport");
     if (host_.empty()) return;
@@ -166,13 +173,13 @@ Result<> Emitter::emit_account(std::uint32_t i) {
     const auto& node = index_.node(i);
     IMAPULT_TRY(auto item, index_.load(node));
     for (const auto& item_note : item.notes) note(node, item_note);
-    Entry entry = item.entry;
+    Entry entry = std::move(item.entry);
     entry.dn = target_dn(index_, node);
     clean(node, entry);
     account_addresses(node, entry);
     account_password(node, item, entry);
     account_references(node, item, entry);
-    mail_host(entry, true);
+    mail_host(node, entry, true);
     aces(node, entry);
     rewrite_addresses(entry);
     classes(node, entry);
@@ -219,7 +226,7 @@ Result<> Emitter::emit_list(std::uint32_t i) {
                         "the owner is not moved: " + printable(item.owner->value, 256)});
         }
     }
-    mail_host(entry, false);
+    mail_host(node, entry, false);
     aces(node, entry);
     const auto outside = std::move(members);
     clean(node, entry);
@@ -242,7 +249,7 @@ Result<> Emitter::emit_group(std::uint32_t i) {
     entry.set("dgIdentity", std::string(kAdminDn));
     if (!entry.has_class("dgIdentityAux")) entry.add("objectClass", "dgIdentityAux");
     if (!entry.has("zimbramailstatus")) entry.set("zimbraMailStatus", "enabled");
-    mail_host(entry, false);
+    mail_host(node, entry, false);
     aces(node, entry);
     rewrite_addresses(entry);
     clean(node, entry);

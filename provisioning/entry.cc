@@ -36,6 +36,11 @@ bool Entry::has_value(std::string_view key, std::string_view value) const {
 }
 
 void Entry::add(std::string_view name, std::string value) {
+    // The values of one attribute usually stand together.
+    if (!attributes.empty() && attributes.back().name == name) {
+        attributes.back().values.push_back(std::move(value));
+        return;
+    }
     auto key = to_lower(name);
     if (auto* attribute = find(key)) {
         attribute->values.push_back(std::move(value));

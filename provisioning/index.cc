@@ -256,6 +256,29 @@ void Index::check_addresses(const Node& node, const Item& item) {
     }
 }
 
+// What the check wants to know of an entry, so that it need not be read again for that.
+void Index::note_for_checks(Node& node, const Entry& entry) {
+    if (context_.profile != Profile::zimbra) return;
+    const bool person = node.kind == Kind::account || node.kind == Kind::resource;
+    if (person && entry.has("zimbrasignaturename")) ++node.signatures;
+    if (person || node.kind == Kind::signature) {
+        for (const auto* key : {"zimbraprefmailsignature", "zimbraprefmailsignaturehtml"}) {
+            const auto characters = std::ranges::count_if(entry.first(key), [](char c) {
+                return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+            });
+            node.signature_characters =
+                std::max(node.signature_characters, static_cast<std::uint32_t>(characters));
+        }
+    }
+    if (!person && node.kind != Kind::domain) return;
+    auto id = to_lower(entry.first(person ? "zimbracosid" : "zimbradomaindefaultcosid"));
+    if (id.empty()) return;
+    const auto next = static_cast<std::uint32_t>(cos_ids.size());
+    const auto [slot, fresh] = cos_numbers_.try_emplace(id, next);
+    if (fresh) cos_ids.push_back(std::move(id));
+    node.cos = slot->second;
+}
+
 void Index::take_item(Item item, const Location& where) {
     Node node;
     node.kind = item.kind;
@@ -271,9 +294,7 @@ void Index::take_item(Item item, const Location& where) {
             node.target_id = to_lower(item.entry.first("zimbradomainaliastargetid"));
         }
     }
-    if (node.kind == Kind::account || node.kind == Kind::resource) {
-        if (item.entry.has("zimbrasignaturename")) ++node.signatures;
-    }
+    note_for_checks(node, item.entry);
     check_addresses(node, item);
     if (!item.bad_addresses.empty() && item.name.empty() && node.kind != Kind::container) {
         node.skip = "its address is not valid";

@@ -29,6 +29,8 @@ struct Node {
     std::uint8_t signatures = 0;
     std::uint8_t identities = 0;
     std::uint8_t data_sources = 0;
+    std::uint32_t signature_characters = 0;  ///< of the longer form of the entry's own signature
+    std::uint32_t cos = kNone;               ///< number in Index::cos_ids of the COS it names
     std::uint32_t parent = kNone;  ///< account of a signature, group of a unit, target of an alias
     Location where;
     std::string name;         ///< at the destination, normal form
@@ -98,6 +100,8 @@ class Index {
         std::string reason;
     };
     std::vector<Leftover> leftovers;
+    /// Ids of classes of service as accounts and domains name them, each once.
+    std::vector<std::string> cos_ids;
 
     [[nodiscard]] const Mapper& mapper() const { return mapper_; }
     [[nodiscard]] SourceSet& source() { return source_; }
@@ -117,6 +121,7 @@ class Index {
     void take_item(Item item, const Location& where);
     void name_node(Node& node, const Item& item);
     void check_addresses(const Node& node, const Item& item);
+    void note_for_checks(Node& node, const Entry& entry);
     void link();
     void link_child(Node& node);
     void link_alias(std::uint32_t i);
@@ -132,6 +137,7 @@ class Index {
     Map by_uid_;
     Map domains_;
     Map alias_entries_;
+    Map cos_numbers_;
     std::unordered_map<std::string, std::vector<Location>> patches_;
     bool patches_known_ = false;
     Result<> failure_;

@@ -84,6 +84,13 @@ Result<> set_tls(LDAP* ldap, const LdapTarget& target) {
     return {};
 }
 
+// libldap does not say what it disliked about a certificate.
+std::string trust_hint(const LdapTarget& target) {
+    if (target.insecure || !target.fingerprint_sha256.empty()) return {};
+    return "; if its certificate is not from a public authority or names another host, give "
+           "--destination-ca-file or --destination-tls-fingerprint";
+}
+
 std::string sha256_hex(std::string_view bytes) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
@@ -230,18 +237,18 @@ Result<LdapSession> LdapSession::connect(const LdapTarget& target) {
     IMAPULT_CHECK(set_tls(ldap, target));
     const bool ldaps = target.url.starts_with("ldaps:");
     if (const int code = ldap_connect(ldap); code != LDAP_SUCCESS) {
-        const auto kind =
-            ldaps && !diagnostic(ldap).empty() ? Code::tls_failed : Code::connect_failed;
-        return fail(kind, Scope::host, Retry::later,
+        const auto why = diagnostic(ldap);
+        const bool tls = ldaps && !why.empty();
+        return fail(tls ? Code::tls_failed : Code::connect_failed, Scope::host, Retry::later,
                     "no connection to " + printable(target.url) + ": " + ldap_err2string(code) +
-                        diagnostic(ldap));
+                        why + (tls ? trust_hint(target) : ""));
     }
     if (target.starttls) {
         const int code = ldap_start_tls_s(ldap, nullptr, nullptr);
         if (code != LDAP_SUCCESS) {
             return fail(Code::tls_failed, Scope::host, Retry::never,
-                        "STARTTLS with " + printable(target.url) +
-                            " failed: " + ldap_err2string(code) + diagnostic(ldap));
+                        "STARTTLS with " + printable(target.url) + " failed: " +
+                            ldap_err2string(code) + diagnostic(ldap) + trust_hint(target));
         }
     }
     if (target.starttls || ldaps) IMAPULT_CHECK(check_fingerprint(ldap, target));

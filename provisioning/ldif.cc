@@ -172,18 +172,14 @@ bool LdifReader::logical_line(Line& line) {
         return true;
     }
     if (!lines_.next(line)) return false;
-    Line more;
-    while (lines_.next(more)) {
-        if (!more.text.starts_with(' ') || line.text.empty()) {
-            lines_.push_back(std::move(more));
-            break;
-        }
-        if (line.text.size() + more.text.size() > limits::kLineBytesMax) {
+    while ((line.too_long || !line.text.empty()) && lines_.next_begins_with_space()) {
+        if (!lines_.next(folded_)) break;
+        if (line.text.size() + folded_.text.size() > limits::kLineBytesMax) {
             line.too_long = true;
         } else if (!line.too_long) {
-            line.text.append(more.text, 1);
+            line.text.append(folded_.text, 1);
         }
-        line.too_long = line.too_long || more.too_long;
+        line.too_long = line.too_long || folded_.too_long;
     }
     return true;
 }
@@ -222,12 +218,12 @@ std::optional<std::string> LdifReader::value_of(Building& building, const Line& 
     return std::string(rest);
 }
 
-void LdifReader::take_content(Building& building, const Line& line, std::string name,
+void LdifReader::take_content(Building& building, const Line& line, std::string_view name,
                               std::string value) {
-    const auto key = to_lower(name);
     auto& record = building.record;
-    if (key == "control" && record.entry.attributes.empty()) return;  // RFC 2849 section 4
-    if (key == "changetype" && record.entry.attributes.empty()) {
+    const bool first = record.entry.attributes.empty();
+    if (first && equal_ignoring_case(name, "control")) return;  // RFC 2849 section 4
+    if (first && equal_ignoring_case(name, "changetype")) {
         const auto type = to_lower(trim(value));
         if (type == "add") {
             record.change = ChangeType::add;
@@ -246,7 +242,7 @@ void LdifReader::take_content(Building& building, const Line& line, std::string 
     record.entry.add(name, std::move(value));
 }
 
-void LdifReader::take_modify(Building& building, const Line& line, std::string name,
+void LdifReader::take_modify(Building& building, const Line& line, std::string_view name,
                              std::string value) {
     auto& modifications = building.record.modifications;
     if (!building.in_modification) {
@@ -296,7 +292,7 @@ bool LdifReader::take_line(Building& building, const Line& line) {
                 "no colon in the line; if it continues the line above, begin it with one space");
         return true;
     }
-    std::string name = line.text.substr(0, colon);
+    const auto name = std::string_view(line.text).substr(0, colon);
     if (equal_ignoring_case(name, "dn")) {
         if (building.has_dn) {
             if (!building.broken) {
@@ -316,8 +312,10 @@ bool LdifReader::take_line(Building& building, const Line& line) {
         return true;
     }
     if (!is_attribute_name(name)) {
+        // Not shown: what stands there may be the rest of a broken password.
         problem(building, line.number,
-                "\"" + printable(name, 64) + "\" is not the name of an attribute");
+                "what stands before the colon is not the name of an attribute; if the line "
+                "continues the one above, begin it with one space");
         return true;
     }
     auto value = value_of(building, line, colon);
@@ -328,9 +326,9 @@ bool LdifReader::take_line(Building& building, const Line& line) {
         return true;
     }
     if (record.change == ChangeType::modify) {
-        take_modify(building, line, std::move(name), std::move(*value));
+        take_modify(building, line, name, std::move(*value));
     } else {
-        take_content(building, line, std::move(name), std::move(*value));
+        take_content(building, line, name, std::move(*value));
     }
     return true;
 }

@@ -65,13 +65,16 @@ class LdifReader {
     bool logical_line(Line& line);
     void problem(Building& building, std::uint32_t line, std::string what);
     bool take_line(Building& building, const Line& line);
-    void take_content(Building& building, const Line& line, std::string name, std::string value);
-    void take_modify(Building& building, const Line& line, std::string name, std::string value);
+    void take_content(Building& building, const Line& line, std::string_view name,
+                      std::string value);
+    void take_modify(Building& building, const Line& line, std::string_view name,
+                     std::string value);
     std::optional<std::string> value_of(Building& building, const Line& line, std::size_t colon);
     bool skip_blank_lines(Line& line);
 
     LineReader lines_;
     UrlReader urls_;
+    Line folded_;                  ///< kept for its memory
     std::optional<Line> pending_;  ///< the first line of the next record, already read
     bool first_record_ = true;
 };

@@ -33,12 +33,15 @@ inline constexpr std::size_t kAddressBytesMax = 254;  ///< RFC 5321, section 4.5
 inline constexpr std::size_t kLocalPartBytesMax = 64;
 
 // The wire.
-inline constexpr std::size_t kLdapInFlightMax = 256;  ///< below slapd's conn_max_pending_auth 1000
+// One writer at a time in slapd's mdb: requests beyond those that are decoded and checked meanwhile
+// only make its threads wait for each other (64 and more were seen to be slower than 4 to 32).
+inline constexpr std::size_t kLdapInFlightMax = 32;
 inline constexpr std::size_t kLdapInFlightBytesMax = 8 * kMiB;
 inline constexpr int kLdapPageSize = 1000;
 inline constexpr std::chrono::seconds kLdapConnectTimeout{15};
 inline constexpr std::chrono::seconds kLdapStallTimeout{120};
 inline constexpr std::size_t kSoapReplyBytesMax = 16 * kMiB;
+inline constexpr std::size_t kSoapInFlightMax = 6;  ///< requests of one kind of entry at once
 inline constexpr std::size_t kSoapMembersPerRequest = 500;
 inline constexpr std::size_t kSoapNestingMax = 64;
 inline constexpr std::size_t kFailuresKept = 10'000;

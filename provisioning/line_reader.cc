@@ -129,20 +129,20 @@ LineReader::LineReader(ByteSource& source) : source_(source) {
     } else if (block_.starts_with("\xFE\xFF")) {
         encoding_ = Encoding::utf16_be;
         position_ = 2;
+    } else if (block_.size() >= 2 && (block_[0] == '\0') != (block_[1] == '\0')) {
+        // No mark, but no text begins with a NUL either.
+        encoding_ = block_[1] == '\0' ? Encoding::utf16_le : Encoding::utf16_be;
     }
 }
 
 bool LineReader::fill() {
-    block_.resize(limits::kReadBlockBytes);
     block_offset_ = position_;
-    auto got = source_.read_at(position_, block_.data(), block_.size());
-    if (!got) {
-        error_ = std::unexpected(std::move(got).error());
-        block_.clear();
-        return false;
-    }
-    block_.resize(*got);
-    return *got > 0;
+    block_.resize_and_overwrite(limits::kReadBlockBytes, [this](char* into, std::size_t size) {
+        auto got = source_.read_at(position_, into, size);
+        if (!got) error_ = std::unexpected(std::move(got).error());
+        return got.value_or(0);
+    });
+    return !block_.empty();
 }
 
 // Octets up to and including the next line feed into `raw`; false at the end of the file.
@@ -185,14 +185,10 @@ bool LineReader::take_raw(std::string& raw, bool& too_long) {
 }
 
 bool LineReader::next(Line& line) {
-    if (has_pushed_) {
-        line = std::move(pushed_);
-        has_pushed_ = false;
-        return true;
-    }
     line.offset = position_;
     line.number = ++number_;
-    if (!take_raw(raw_, line.too_long)) {
+    auto& raw = encoding_ == Encoding::utf8 ? line.text : raw_;
+    if (!take_raw(raw, line.too_long)) {
         --number_;
         return false;
     }
@@ -200,23 +196,24 @@ bool LineReader::next(Line& line) {
         line.text.clear();
         return true;
     }
-    if (encoding_ == Encoding::utf8) {
-        line.text = raw_;
-    } else {
-        line.text = utf16_to_utf8(raw_, encoding_);
-    }
+    if (encoding_ != Encoding::utf8) line.text = utf16_to_utf8(raw_, encoding_);
     if (line.text.ends_with('\n')) line.text.pop_back();
     if (line.text.ends_with('\r')) line.text.pop_back();
     return true;
 }
 
-void LineReader::push_back(Line&& line) {
-    pushed_ = std::move(line);
-    has_pushed_ = true;
+bool LineReader::next_begins_with_space() {
+    const std::size_t width = encoding_ == Encoding::utf8 ? 1 : 2;
+    if (position_ < block_offset_ || position_ + width > block_offset_ + block_.size()) {
+        if (!fill() || block_.size() < width) return false;
+    }
+    const auto at = static_cast<std::size_t>(position_ - block_offset_);
+    if (width == 1) return block_[at] == ' ';
+    const bool little = encoding_ == Encoding::utf16_le;
+    return block_[at] == (little ? ' ' : '\0') && block_[at + 1] == (little ? '\0' : ' ');
 }
 
 void LineReader::seek(std::uint64_t offset, std::uint32_t number) {
-    has_pushed_ = false;
     position_ = offset;
     number_ = number - 1;
 }

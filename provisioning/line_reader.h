@@ -1,6 +1,6 @@
 #pragma once
-// Physical lines of a text file with their place in it: UTF-8 (with or without BOM) or UTF-16 with
-// BOM (ldifde writes it). Memory: one block and one line.
+// Physical lines of a text file with their place in it: UTF-8 or UTF-16 (ldifde writes it), with or
+// without BOM. Memory: one block and one line.
 
 #include <cstdint>
 #include <memory>
@@ -41,12 +41,12 @@ class LineReader {
     /// Next line into `line`; false at the end of the file. A read error ends the file and is kept
     /// in error().
     bool next(Line& line);
-    /// Puts the last line back; it comes again with the following next().
-    void push_back(Line&& line);
+    /// True if a next line is there and begins with a space: what LDIF calls a folded line.
+    bool next_begins_with_space();
     /// Continues at an offset that an earlier line had.
     void seek(std::uint64_t offset, std::uint32_t number);
 
-    [[nodiscard]] std::uint64_t offset() const { return has_pushed_ ? pushed_.offset : position_; }
+    [[nodiscard]] std::uint64_t offset() const { return position_; }
     [[nodiscard]] Encoding encoding() const { return encoding_; }
     [[nodiscard]] const Result<>& error() const { return error_; }
 
@@ -60,9 +60,7 @@ class LineReader {
     std::uint64_t block_offset_ = 0;  ///< of block_[0] in the file
     std::uint64_t position_ = 0;      ///< next octet to hand out
     std::uint32_t number_ = 0;
-    Line pushed_;
-    bool has_pushed_ = false;
-    std::string raw_;
+    std::string raw_;  ///< a line in UTF-16
     Result<> error_;
 };
 

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 
 #include "engine/base/error.h"
@@ -96,6 +97,27 @@ std::string derived_uuid(std::string_view text) {
         out += kHex[static_cast<unsigned char>(hash[i]) & 15U];
     }
     return out;
+}
+
+std::string without_hashes(std::string_view text) {
+    const auto is_scheme_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_';
+    };
+    std::string out;
+    for (auto close = text.find('}'); close != std::string_view::npos; close = text.find('}')) {
+        const auto open = text.rfind('{', close);
+        const auto scheme = open == std::string_view::npos
+                                ? std::string_view()
+                                : text.substr(open + 1, close - open - 1);
+        out += text.substr(0, close + 1);
+        text.remove_prefix(close + 1);
+        if (scheme.empty() || !std::ranges::all_of(scheme, is_scheme_letter)) continue;
+        const auto hash = std::min(text.find_first_of(" \t,;)\"'<"), text.size());
+        if (hash > 0) out += "…";
+        text.remove_prefix(hash);
+    }
+    return out.append(text);
 }
 
 bool is_uuid(std::string_view text) {

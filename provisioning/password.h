@@ -35,4 +35,8 @@ std::string derived_uuid(std::string_view text);
 /// 8-4-4-4-12 hexadecimal digits.
 bool is_uuid(std::string_view text);
 
+/// A server's words with whatever follows a scheme ("{SSHA512}…") cut out: servers quote what they
+/// refuse, and hashes must reach no log.
+std::string without_hashes(std::string_view text);
+
 }  // namespace imapult::provisioning

@@ -48,5 +48,8 @@ struct PlanReport {
 /// are written. An empty `out` writes nothing: `inspect`.
 Result<PlanReport> make_plan(const PlanInput& input, Destination& destination,
                              const std::string& out);
+/// The same for files that are open; `input.from` and `input.layout` are not looked at.
+Result<PlanReport> make_plan(SourceSet source, const PlanInput& input, Destination& destination,
+                             const std::string& out);
 
 }  // namespace imapult::provisioning

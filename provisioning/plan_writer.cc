@@ -107,7 +107,10 @@ Result<> PlanWriter::prepare() {
     if (out_.empty()) return {};
     std::error_code error;
     std::filesystem::create_directories(std::filesystem::path(out_).parent_path(), error);
-    if (::mkdir(out_.c_str(), 0700) != 0 && errno != EEXIST) return io_error(out_, errno);
+    if (::mkdir(out_.c_str(), 0700) != 0 && errno != EEXIST) {
+        return invalid("cannot make the folder " + printable(out_) + ": " +
+                       std::generic_category().message(errno));
+    }
     bool plan = false;
     bool foreign = false;
     for (const auto& item : std::filesystem::directory_iterator(out_, error)) {
@@ -115,14 +118,19 @@ Result<> PlanWriter::prepare() {
         plan = plan || name == kPlanFile || name == kSummaryText || name == kPlanPart;
         foreign = true;
     }
-    if (error) return io_error(out_, error.value());
+    if (error) {
+        return invalid("cannot use the folder " + printable(out_) + ": " + error.message());
+    }
     if (foreign && !plan) {
         return invalid(printable(out_) +
                        " is neither empty nor an earlier plan; choose another --out");
     }
     ::chmod(out_.c_str(), 0700);
     IMAPULT_CHECK(read_old_passwords());
-    for (const auto* name : kOutputs) ::unlink(path(name).c_str());
+    for (const auto* name : kOutputs) {
+        // Earlier passwords may be in use: they go only when new ones are there.
+        if (name != kPasswordsFile) ::unlink(path(name).c_str());
+    }
     IMAPULT_TRY(plan_, OutputFile::create(path(kPlanPart)));
     IMAPULT_TRY(decisions_, OutputFile::create(path(kDecisionsFile)));
     decisions_.write("file,line,dn,attribute,decision,reason\n");
@@ -170,10 +178,12 @@ void PlanWriter::write_calls(const std::vector<Call>& calls) {
 }
 
 void PlanWriter::entry(const Entry& entry) {
-    if (out_.empty()) return;
-    std::string text;
-    append_ldif_entry(text, entry);
-    ldif_.write(text);
+    if (ldif_.open()) {
+        std::string text;
+        append_ldif_entry(text, entry);
+        ldif_.write(text);
+    }
+    // Also for `inspect`: what the calls cannot carry is a decision.
     write_calls(calls_.calls_for(entry));
 }
 
@@ -264,6 +274,7 @@ Result<> PlanWriter::finish() {
     IMAPULT_CHECK(keep_file(ldif_, kLdifFile));
     IMAPULT_CHECK(keep_file(accounts_, kAccountsFile));
     if (any_keep_) IMAPULT_CHECK(keep_file(keep_, kKeepFile));
+    ::unlink(path(kPasswordsFile).c_str());
     if (any_password_) IMAPULT_CHECK(keep_file(passwords_, kPasswordsFile));
     IMAPULT_TRY(auto script, OutputFile::create(path(kScriptFile)));
     for (auto& stage : script_) IMAPULT_CHECK(stage.copy_to(script));

@@ -205,8 +205,14 @@ void read_forward(Item& item, const Entry& source) {
     }
 }
 
-void note_rest(Item& item, const Entry& source) {
+void note_rest(const ProfileContext& context, Item& item, const Entry& source) {
     for (const auto& attribute : source.attributes) {
+        const auto renamed = context.settings->attributes.find(attribute.key);
+        if (renamed != context.settings->attributes.end()) {
+            item.notes.push_back(
+                {attribute.name, "rewritten", "carried as " + renamed->second, true});
+            continue;
+        }
         const bool carried =
             std::ranges::any_of(kCarried, [&](const Carried& c) { return c.key == attribute.key; });
         if (carried || std::ranges::find(kUsed, attribute.key) != kUsed.end()) continue;
@@ -217,6 +223,7 @@ void note_rest(Item& item, const Entry& source) {
 
 void carry(const ProfileContext& context, Item& item, const Entry& source) {
     for (const auto& carried : kCarried) {
+        if (context.settings->attributes.contains(std::string(carried.key))) continue;
         for (const auto& value : source.values(carried.key)) {
             item.entry.add_unique(carried.name, value);
             if (carried.single) break;
@@ -350,7 +357,7 @@ Item interpret_generic(const ProfileContext& context, Record record) {
             }
             break;
     }
-    if (item.skip.empty() && item.kind != Kind::contact) note_rest(item, source);
+    if (item.skip.empty() && item.kind != Kind::contact) note_rest(context, item, source);
     return item;
 }
 

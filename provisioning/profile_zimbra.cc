@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "engine/base/text.h"
 #include "provisioning/address.h"
@@ -64,11 +65,15 @@ constexpr std::array kDropRules = {
 };
 
 std::string_view drop_reason(std::string_view key, Kind kind) {
+    static const auto by_name = [] {
+        std::unordered_map<std::string_view, std::string_view> rules;
+        for (const auto& rule : kDropRules) rules.emplace(rule.key, rule.reason);
+        return rules;
+    }();
+    if (const auto found = by_name.find(key); found != by_name.end()) return found->second;
     for (const auto& rule : kDropRules) {
-        const bool prefix = rule.key.ends_with('*');
-        if (prefix ? key.starts_with(rule.key.substr(0, rule.key.size() - 1)) : key == rule.key) {
-            return rule.reason;
-        }
+        if (!rule.key.ends_with('*')) continue;
+        if (key.starts_with(rule.key.substr(0, rule.key.size() - 1))) return rule.reason;
     }
     // On a COS these are policy, on an account what a lock-out left behind.
     if ((kind == Kind::account || kind == Kind::resource) &&

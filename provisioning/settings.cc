@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 
 #include "engine/base/text.h"
@@ -166,6 +167,10 @@ Result<Settings> read(const toml::table& root, const std::string& path) {
 }  // namespace
 
 Result<Settings> load_settings(const std::string& path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) {
+        return invalid("the settings file " + printable(path) + " is a folder");
+    }
     std::ifstream in(path, std::ios::binary);
     const std::string text(std::istreambuf_iterator<char>(in), {});
     if (!in) return invalid("cannot read the settings file " + printable(path));

@@ -12,12 +12,22 @@ namespace imapult::provisioning {
 namespace {
 
 constexpr int kTriesMax = 4;
+constexpr int kTokensMax = 16;  ///< for one request, while others use up each token too
 constexpr auto kFirstPause = std::chrono::milliseconds(500);
 
 constexpr std::array<std::string_view, 4> kTryAgain = {
     "service.TEMPORARILY_UNAVAILABLE", "mail.TRY_AGAIN", "mail.MAINTENANCE", "service.INTERRUPTED"};
 
-SoapReply reply_of(const XmlNode& document) {
+/// A server may quote the request it refuses; its token is not for a log.
+std::string without(std::string text, std::string_view secret) {
+    if (secret.empty()) return text;
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret)) {
+        text.replace(at, secret.size(), "…");
+    }
+    return text;
+}
+
+SoapReply reply_of(const XmlNode& document, const Secret& token) {
     SoapReply reply;
     const auto* body = document.find("Body");
     if (!body || body->children.empty()) {
@@ -34,7 +44,7 @@ SoapReply reply_of(const XmlNode& document) {
     const auto* code = detail ? detail->child("Code") : nullptr;
     reply.fault = code ? printable(trim(code->text), 128) : "service.FAILURE";
     const auto* text = first.find("Text");
-    reply.reason = text ? printable(trim(text->text)) : reply.fault;
+    reply.reason = text ? printable(trim(without(text->text, token.reveal()))) : reply.fault;
     return reply;
 }
 
@@ -64,20 +74,28 @@ Result<SoapSession> SoapSession::open(const SoapTarget& target) {
     IMAPULT_TRY(const auto endpoint, http::parse_endpoint(target.url, target.allow_cleartext));
     http::Options options;
     options.tls = target.tls;
+    options.connections = limits::kSoapInFlightMax;
     SoapSession session;
+    session.token_ = std::make_unique<Token>();
     IMAPULT_TRY(session.client_, http::Client::create(options));
     session.url_ = endpoint.base + "/service/admin/soap";
     session.admin_ = target.admin;
     session.password_ = target.password;
-    IMAPULT_CHECK(session.log_in());
+    IMAPULT_CHECK(session.renew(Secret()));
     return session;
 }
 
-Result<> SoapSession::log_in() {
-    token_ = Secret();
+Secret SoapSession::token() const {
+    const std::lock_guard lock(token_->reading);
+    return token_->value;
+}
+
+Result<> SoapSession::renew(const Secret& old) {
+    const std::lock_guard changing(token_->changing);
+    if (token().reveal() != old.reveal()) return {};
     auto request = "<AuthRequest xmlns=\"urn:zimbraAdmin\"" + xml_attribute("name", admin_) +
                    xml_attribute("password", password_.reveal()) + "/>";
-    auto reply = exchange(request, {});
+    auto reply = exchange(request, {}, Secret());
     Secret::wipe(request);
     if (!reply) return std::unexpected(std::move(reply).error());
     if (!reply->fault.empty()) {
@@ -88,11 +106,13 @@ Result<> SoapSession::log_in() {
     if (!token || token->text.empty()) {
         return fail(Code::protocol, Scope::host, Retry::never, "the log-in gave no token");
     }
-    token_ = Secret(token->text);
+    const std::lock_guard lock(token_->reading);
+    token_->value = Secret(token->text);
     return {};
 }
 
-Result<SoapReply> SoapSession::exchange(const std::string& request, const std::string& account) {
+Result<SoapReply> SoapSession::exchange(const std::string& request, const std::string& account,
+                                        const Secret& token) {
     http::Request post;
     post.method = "POST";
     post.url = url_;
@@ -103,7 +123,7 @@ Result<SoapReply> SoapSession::exchange(const std::string& request, const std::s
     body =
         "<soap:Envelope xmlns:soap=\"http://www.w3.org/2003/05/soap-envelope\"><soap:Header>"
         "<context xmlns=\"urn:zimbra\"><nosession/>";
-    if (!token_.empty()) body += xml_element("authToken", token_.reveal());
+    if (!token.empty()) body += xml_element("authToken", token.reveal());
     if (!account.empty()) {
         body += "<account by=\"name\">";
         append_xml(body, account);
@@ -117,17 +137,21 @@ Result<SoapReply> SoapSession::exchange(const std::string& request, const std::s
                         " to a SOAP request; is the URL the administration port (7071)?");
     }
     IMAPULT_TRY(const auto document, parse_xml(response.body));
-    return reply_of(document);
+    return reply_of(document, token);
 }
 
 Result<SoapReply> SoapSession::call(const std::string& request, const std::string& account) {
     auto pause = kFirstPause;
-    for (int attempt = 1;; ++attempt) {
-        IMAPULT_TRY(auto reply, exchange(request, account));
-        if (attempt >= kTriesMax) return reply;
+    int tries = 0;
+    int tokens = 0;
+    for (;;) {
+        const auto used = token();
+        IMAPULT_TRY(auto reply, exchange(request, account, used));
         if (reply.fault == "service.AUTH_EXPIRED" || reply.fault == "service.AUTH_REQUIRED") {
-            IMAPULT_CHECK(log_in());
+            if (++tokens >= kTokensMax) return reply;
+            IMAPULT_CHECK(renew(used));
         } else if (std::ranges::find(kTryAgain, reply.fault) != kTryAgain.end()) {
+            if (++tries >= kTriesMax) return reply;
             std::this_thread::sleep_for(pause);
             pause *= 2;
         } else {

@@ -2,6 +2,7 @@
 // One administrator's session: log-in, requests, faults, a new token when the old one has run out.
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -26,18 +27,27 @@ class SoapSession {
     /// Errors: invalid_input, auth_refused, connect_failed, tls_failed, protocol.
     static Result<SoapSession> open(const SoapTarget& target);
     /// `request` is the element inside the body; `account` the mailbox it is about, for requests of
-    /// urn:zimbraAccount. Errors only where there is no answer.
+    /// urn:zimbraAccount. Errors only where there is no answer. Any number of threads may call.
     Result<SoapReply> call(const std::string& request, const std::string& account = {});
 
   private:
     SoapSession() = default;
-    Result<> log_in();
-    Result<SoapReply> exchange(const std::string& request, const std::string& account);
+    /// The token all requests carry, and who may get a new one.
+    struct Token {
+        std::mutex changing;
+        std::mutex reading;
+        Secret value;
+    };
+    Secret token() const;
+    /// Gets a new token, unless another thread has replaced `old` meanwhile.
+    Result<> renew(const Secret& old);
+    Result<SoapReply> exchange(const std::string& request, const std::string& account,
+                               const Secret& token);
 
     std::string url_;
     std::string admin_;
     Secret password_;
-    Secret token_;
+    std::unique_ptr<Token> token_;
     std::unique_ptr<http::Client> client_;
 };
 

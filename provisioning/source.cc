@@ -1,5 +1,6 @@
 #include "provisioning/source.h"
 
+#include <array>
 #include <filesystem>
 
 #include "engine/base/text.h"
@@ -18,6 +19,23 @@ std::string folder_of(const std::string& path) {
 bool looks_like_ldif(std::string_view line) {
     const auto lower = to_lower(line.substr(0, 8));
     return lower.starts_with("dn:") || lower.starts_with("version:") || lower.starts_with("#");
+}
+
+std::string_view compression_of(ByteSource& bytes) {
+    struct Magic {
+        std::string_view name;
+        std::string_view octets;
+    };
+    constexpr std::array kMagics = {Magic{"gzip", "\x1F\x8B"}, Magic{"zip", "PK\x03\x04"},
+                                    Magic{"bzip2", "BZh"}, Magic{"xz", "\xFD\x37zXZ"},
+                                    Magic{"zstd", "\x28\xB5\x2F\xFD"}};
+    std::string head(8, '\0');
+    const auto got = bytes.read_at(0, head.data(), head.size());
+    head.resize(got.value_or(0));
+    for (const auto& magic : kMagics) {
+        if (head.starts_with(magic.octets)) return magic.name;
+    }
+    return {};
 }
 
 bool is_address(std::string_view text) {
@@ -103,10 +121,15 @@ bool is_header(const InputFile& file, const CsvRecord& row) {
 
 }  // namespace
 
-Result<> SourceSet::add_file(const std::string& path, CsvLayout layout) {
+void SourceSet::add(std::string path, std::unique_ptr<ByteSource> bytes) {
     auto& file = files_.emplace_back();
-    file.path = path;
-    IMAPULT_TRY(file.bytes, open_file(path));
+    file.path = std::move(path);
+    file.bytes = std::move(bytes);
+    ldif_.emplace_back();
+    csv_.emplace_back();
+}
+
+Result<> SourceSet::recognise(InputFile& file, CsvLayout layout) {
     LineReader lines(*file.bytes);
     Line line;
     bool any = false;
@@ -125,8 +148,12 @@ Result<> SourceSet::add_file(const std::string& path, CsvLayout layout) {
         if (!row) break;
         rows.push_back(std::move(*row));
     }
+    if (const auto packed = compression_of(*file.bytes); !packed.empty()) {
+        return invalid(printable(file.path) + " is compressed (" + std::string(packed) +
+                       "); unpack it first");
+    }
     if (rows.empty() || rows.front().fields.size() < 2) {
-        return invalid(printable(path) +
+        return invalid(printable(file.path) +
                        " is neither LDIF (it would begin with \"dn:\" or \"version:\") nor CSV");
     }
     const auto& first = rows.front().fields;
@@ -145,19 +172,18 @@ Result<> SourceSet::add_file(const std::string& path, CsvLayout layout) {
 
 Result<SourceSet> SourceSet::open(const std::vector<std::string>& paths, CsvLayout layout) {
     SourceSet set;
-    for (const auto& path : paths) IMAPULT_CHECK(set.add_file(path, layout));
-    set.ldif_.resize(set.files_.size());
-    set.csv_.resize(set.files_.size());
+    for (const auto& path : paths) {
+        IMAPULT_TRY(auto bytes, open_file(path));
+        set.add(path, std::move(bytes));
+        IMAPULT_CHECK(set.recognise(set.files_.back(), layout));
+    }
     return set;
 }
 
-SourceSet SourceSet::from_memory(std::string name, std::string bytes) {
+Result<SourceSet> SourceSet::from_memory(std::string name, std::string bytes) {
     SourceSet set;
-    auto& file = set.files_.emplace_back();
-    file.path = std::move(name);
-    file.bytes = memory_source(std::move(bytes));
-    set.ldif_.resize(1);
-    set.csv_.resize(1);
+    set.add(std::move(name), memory_source(std::move(bytes)));
+    IMAPULT_CHECK(set.recognise(set.files_.back(), CsvLayout::detect));
     return set;
 }
 

@@ -48,8 +48,8 @@ class SourceSet {
   public:
     /// Opens the files and recognises their forms. Errors: invalid_input, io.
     static Result<SourceSet> open(const std::vector<std::string>& paths, CsvLayout layout);
-    /// One LDIF from memory, for tests.
-    static SourceSet from_memory(std::string name, std::string bytes);
+    /// One file from memory, for fuzzers.
+    static Result<SourceSet> from_memory(std::string name, std::string bytes);
 
     /// Every record of every file in order. Broken records are left out and stand in problems().
     Result<> scan(const std::function<void(Record&)>& visit);
@@ -63,7 +63,8 @@ class SourceSet {
 
   private:
     struct Readers;
-    Result<> add_file(const std::string& path, CsvLayout layout);
+    void add(std::string path, std::unique_ptr<ByteSource> bytes);
+    Result<> recognise(InputFile& file, CsvLayout layout);
     void keep_problems(std::uint32_t file, std::vector<Problem>& problems);
 
     std::vector<InputFile> files_;

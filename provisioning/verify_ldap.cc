@@ -39,6 +39,12 @@ class Verifier {
         }));
         IMAPULT_CHECK(state);
         while (!in_flight_.empty()) IMAPULT_CHECK(take_one_reply());
+        report_.total += plan_.problems_total();
+        report_.different += plan_.problems_total();
+        for (const auto& [file, problem] : plan_.problems()) {
+            differ(problem.dn, printable(plan_.path(file)) + ":" + std::to_string(problem.line) +
+                                   ": " + problem.what);
+        }
         count_extra();
         return std::move(report_);
     }

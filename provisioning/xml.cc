@@ -140,4 +140,16 @@ bool fits_xml(std::string_view value) {
     return true;
 }
 
+std::string read_by_xml(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\r') {
+            out += text[i];
+        } else if (i + 1 == text.size() || text[i + 1] != '\n') {
+            out += '\n';
+        }
+    }
+    return out;
+}
+
 }  // namespace imapult::provisioning

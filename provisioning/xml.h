@@ -32,4 +32,8 @@ void append_xml(std::string& out, std::string_view value);
 /// False if XML 1.0 cannot hold the value: control characters, U+FFFE, U+FFFF, invalid UTF-8.
 bool fits_xml(std::string_view value);
 
+/// What a reader of XML makes of a text whose CRs were written as they are (XML 1.0, section 2.11):
+/// every line end is LF.
+std::string read_by_xml(std::string_view text);
+
 }  // namespace imapult::provisioning

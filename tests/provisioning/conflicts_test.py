@@ -31,11 +31,12 @@ def account(address, *pairs, id_=None, name=None):
                  ("zimbraId", id_ or uid_of("account", address)), ("userPassword", o.ssha("secret")), *pairs)
 
 
-def maillist(address, members, id_=None):
+def maillist(address, members, id_=None, name=None):
     local, _, host = address.partition("@")
     return entry(f"uid={local},ou=people,{domain_dn(host)}", ("objectClass", "zimbraDistributionList"),
                  ("objectClass", "zimbraMailRecipient"), ("uid", local), ("mail", address),
-                 ("zimbraId", id_ or uid_of("list", address)), *[("zimbraMailForwardingAddress", m) for m in members])
+                 ("displayName", name), ("zimbraId", id_ or uid_of("list", address)),
+                 *[("zimbraMailForwardingAddress", m) for m in members])
 
 
 class Conflicts(ProvisionCase):
@@ -126,6 +127,45 @@ class Conflicts(ProvisionCase):
             self.plan(self.write("g.ldif", domain("example.com")), out="bare")
             entries = self.verify(server, expect=7)["entries"]
             self.assertEqual((entries["missing"], entries["different"], entries["extra"]), (0, 0, 1))
+
+    def test_nothing_is_hung_on_an_account_that_is_not_there_or_somebody_elses(self):
+        dn = f"uid=ann,ou=people,{domain_dn('example.com')}"
+        text = domain("example.com") + account("ann@example.com", ("mail", "a@example.com"), ("zimbraMailAlias", "a@example.com"))
+        text += entry(f"zimbraSignatureName=S,{dn}", ("objectClass", "zimbraSignature"), ("zimbraSignatureName", "S"),
+                      ("zimbraSignatureId", uid_of("s")), ("zimbraPrefMailSignature", "x"))
+        text += account("bob@example.com", ("mail", "b@example.com"), ("zimbraMailAlias", "b@example.com"))
+        text += maillist("team@example.com", ["bob@example.com", "ann@example.com"])
+        text = text.replace("mail: team@example.com\n", "mail: team@example.com\nmail: t@example.com\nzimbraMailAlias: t@example.com\n")
+        self.plan(self.write("a.ldif", text))
+        with Slapd() as server:
+            # Another ann, and somebody who has the list's alias: the plan was made without looking.
+            server.stop()
+            server.slapadd(entry("dc=com", ("objectClass", "dcObject"), ("objectClass", "organization"), ("dc", "com"),
+                                 ("o", "x")) + domain("example.com") +
+                           entry("ou=people,dc=example,dc=com", ("objectClass", "organizationalRole"), ("cn", "people")) +
+                           account("ann@example.com", id_=uid_of("another ann")) +
+                           account("other@example.com", ("mail", "t@example.com")))
+            server.start()
+            actions = self.apply(server, expect=1)
+            self.assertEqual(actions["total"], sum(v for k, v in actions.items() if k != "total"))
+            found = self.dump(server, base="dc=example,dc=com")
+            self.assertEqual({d.split(",")[0] for d in found if "ou=people" in d} - {"ou=people"},
+                             {"uid=ann", "uid=bob", "uid=b", "uid=other"})
+            self.assertEqual(found[dn]["zimbraid"], {uid_of("another ann").encode()})
+
+    def test_the_parent_of_another_domain_becomes_a_domain(self):
+        with Slapd() as server:
+            live = ["--against", server.url, *self.bind()]
+            self.plan(self.write("a.ldif", domain("sub.example.org") + account("ann@sub.example.org")), extra=live)
+            self.apply(server)
+            report = self.plan(self.write("b.ldif", domain("example.org") + account("bob@example.org")), extra=live)
+            self.assertEqual(report["counts"]["domain"], {"update": 1})
+            self.assertEqual(self.apply(server)["updated"], 1)
+            self.verify(server)
+            found = self.dump(server)
+            self.assertEqual(found["dc=example,dc=org"]["zimbradomainname"], {b"example.org"})
+            self.assertIn("uid=bob,ou=people,dc=example,dc=org", found)
+            self.assertIn("uid=ann,ou=people,dc=sub,dc=example,dc=org", found)
 
     def test_an_adopted_domain_takes_the_accounts(self):
         settings = self.write("provision.toml", '[destination]\nadopt_domains = ["new.example"]\n'

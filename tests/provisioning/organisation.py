@@ -236,6 +236,23 @@ def activedirectory(org):
     return b"\xff\xfe" + text.replace("\n", "\r\n").encode("utf-16-le")
 
 
+def csvde(org):
+    """What `csvde -u` writes: a header of attributes, several values in one field with semicolons between them."""
+    entries, names = [], []
+    for block in activedirectory(org).decode("utf-16").replace("\r\n", "\n").split("\n\n"):
+        entry = {}
+        for raw in block.split("\n"):
+            name, _, value = raw.partition(":")
+            value = base64.b64decode(value[1:]).decode() if value.startswith(":") else value[1:]
+            if name and name != "changetype":
+                entry.setdefault("DN" if name == "dn" else name, []).append(value)
+                names += [] if name in names + ["dn"] else [name]
+        entries += [entry] if entry else []
+    rows = [["DN", *names]] + [[";".join(v.replace(";", "\\;") for v in e.get(n, [])) for n in ["DN", *names]]
+                               for e in entries]
+    return b"\xff\xfe" + "".join(",".join(map(quoted, row)) + "\r\n" for row in rows).encode("utf-16-le")
+
+
 def quoted(field):
     return '"' + field.replace('"', '""') + '"' if any(c in field for c in '",\n') else field
 

@@ -1,13 +1,12 @@
-"""Plan, apply and ldapadd of many accounts: `scale_bench.py [ACCOUNTS]`. Prints figures, asserts nothing.
+"""Plan, apply and ldapadd of many accounts: `scale_bench.py [ACCOUNTS [ROUNDS]] [--plan-only]`. Prints figures,
+asserts nothing.
 
-Both loads go into the same slapd (mdb, default sync): first one half of the accounts by `imapult provision
-apply`, then the other half, in another domain, by ldapadd from the same plan's carbonio.ldif.
+Each load of the same carbonio.ldif goes into a fresh slapd (mdb, default sync) of its own, in turn.
 """
 
 import json
 import os
-import re
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -48,34 +47,44 @@ def measured(*command):
     return seconds, int(done.stderr.strip().split("\n")[-1]) / 1024, done.stdout
 
 
+def into_fresh_slapd(carry_out):
+    with Slapd() as server:
+        return carry_out(server)
+
+
 def main():
-    accounts = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    only_plan = "--plan-only" in sys.argv
-    with tempfile.TemporaryDirectory(prefix="imapult-scale-") as folder, Slapd() as server:
-        secret = os.path.join(folder, "secret")
+    numbers = [int(x) for x in sys.argv[1:] if x.isdigit()]
+    accounts = numbers[0] if numbers else 100_000
+    rounds = numbers[1] if len(numbers) > 1 else 1
+    with tempfile.TemporaryDirectory(prefix="imapult-scale-") as folder:
+        secret, plan = os.path.join(folder, "secret"), os.path.join(folder, "plan")
         with open(secret, "w") as out:
             out.write(ROOT_PASSWORD)
-        domains = ["example.com"] if only_plan else ["example.com", "example.net"]
-        for domain in domains:
-            export(os.path.join(folder, domain + ".ldif"), accounts, domain)
-        for domain in domains:
-            plan = os.path.join(folder, domain)
-            seconds, mib, _ = measured(PROGRAM, "provision", "plan", "--from", plan + ".ldif", "--out", plan,
-                                       "--settings", write_settings(folder))
-            print(f"plan     {accounts} accounts: {seconds:.2f} s, {mib:.0f} MiB", flush=True)
-        if only_plan:
+        export(plan + ".ldif", accounts, "example.com")
+        seconds, mib, _ = measured(PROGRAM, "provision", "plan", "--from", plan + ".ldif", "--out", plan,
+                                   "--settings", write_settings(folder))
+        print(f"plan     {accounts} accounts: {seconds:.2f} s, {mib:.0f} MiB", flush=True)
+        if "--plan-only" in sys.argv:
             return
-        seconds, mib, out = measured(PROGRAM, "provision", "apply", os.path.join(folder, "example.com"), "--directory",
-                                     server.url, "--bind-dn", ROOT_DN, "--bind-password-file", secret, "--json")
-        print(f"apply    {json.loads(out)['actions']}")
-        print(f"apply    {accounts} accounts: {seconds:.2f} s, {mib:.0f} MiB", flush=True)
-        ldif = open(os.path.join(folder, "example.net", "carbonio.ldif")).read()
-        path = os.path.join(folder, "add.ldif")
-        with open(path, "w") as text:
-            text.write(ldif)
-        plain, _, _ = measured("ldapadd", "-x", "-H", server.url, "-D", ROOT_DN, "-y", secret, "-f", path)
-        print(f"ldapadd  {accounts} accounts: {plain:.2f} s")
-        print(f"ldapadd / apply: {plain / seconds:.2f}")
+
+        def apply(server):
+            seconds, mib, out = measured(PROGRAM, "provision", "apply", plan, "--directory", server.url, "--bind-dn",
+                                         ROOT_DN, "--bind-password-file", secret, "--json")
+            print(f"apply    {accounts} accounts: {seconds:.2f} s, {mib:.0f} MiB, {json.loads(out)['actions']}", flush=True)
+            return seconds
+
+        def ldapadd(server):
+            seconds, _, _ = measured("ldapadd", "-x", "-H", server.url, "-D", ROOT_DN, "-y", secret, "-f",
+                                     os.path.join(plan, "carbonio.ldif"))
+            print(f"ldapadd  {accounts} accounts: {seconds:.2f} s", flush=True)
+            return seconds
+
+        times = {apply: [], ldapadd: []}
+        for k in range(rounds):
+            for tool in ((apply, ldapadd), (ldapadd, apply))[k % 2]:
+                times[tool].append(into_fresh_slapd(tool))
+        ours, theirs = (statistics.median(times[tool]) for tool in (apply, ldapadd))
+        print(f"ldapadd / apply: {theirs / ours:.2f} (medians of {rounds})")
 
 
 def write_settings(folder):

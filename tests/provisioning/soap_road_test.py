@@ -6,6 +6,7 @@ import time
 import unittest
 
 import organisation as o
+from conflicts_test import account, domain, maillist
 from provision_case import HERE, PROGRAM, ROOT_DN, ROOT_PASSWORD, ProvisionCase, Slapd
 
 sys.path.insert(0, str(HERE.parent / "support" / "carbonio_soap"))
@@ -116,6 +117,42 @@ class SoapRoad(ProvisionCase):
             again = self.soap(standin)["actions"]
             self.assertEqual((again["unchanged"], standin.writes), (again["total"], 0))
 
+    def test_hostile_values_arrive_whole_or_are_named(self):
+        values = ["two\nlines: x\ndn: cn=evil", ")(uid=*", '"quoted" \\ \'', "<a>&amp;]]>", "<![CDATA[x]]>", " leading",
+                  "tab\there", "cr\rlf\r\n", "=cmd|' /C'!A0", "</a></CreateAccountRequest><x>", "&#10;&lt;", "\u2028\u202e😀",
+                  "<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b 'c'>]>&b;"]
+        unfit = ["bell\x07", "escape\x1b[31m", "not a character \ufffe"]
+        text = domain("example.com")
+        for i, value in enumerate(values + unfit):
+            text += account(f"user{i}@example.com", ("description", value), ("title", "plain"),
+                            ("zimbraSignatureName", f"Sig {i} & <more>"), ("zimbraSignatureId", o.uid_of("sig", str(i))),
+                            ("zimbraPrefMailSignature", value))
+        text += maillist("team@example.com", ["user0@example.com"], name='The "team" <&>')
+        with Slapd() as by_ldap, Slapd() as by_soap:
+            self.plan(self.write("hostile.ldif", text), extra=["--against", by_ldap.url, *self.bind()])
+            self.apply(by_ldap)
+            standin = self.standin(by_soap)
+            report = self.soap(standin, expect=1)
+            self.assertEqual(report["actions"]["failed"], 0, report)
+            first, second = self.without_ids(self.dump(by_ldap)), self.without_ids(self.dump(by_soap))
+            self.assertEqual(first.keys(), second.keys())
+            named = str(report["not_carried"])
+            for i, value in enumerate(values + unfit):
+                dn = f"uid=user{i},ou=people,{o.domain_dn('example.com')}"
+                if value in unfit:
+                    self.assertIn(f"user{i},", named)
+                    self.assertEqual(second[dn]["title"], {b"plain"})
+                    self.assertNotIn("description", second[dn])
+                else:
+                    self.assertEqual(second[dn]["description"], {value.encode()})
+                    for key in ("zimbraprefdefaultsignatureid",):
+                        second[dn].pop(key, None)
+                    self.assertEqual(first[dn], second[dn])
+            self.assertEqual(second[f"uid=team,ou=people,{o.domain_dn('example.com')}"]["displayname"], {b'The "team" <&>'})
+            standin.writes = 0
+            again = self.soap(standin, expect=1)["actions"]
+            self.assertEqual((again["failed"], again["skipped"], standin.writes), (0, 0, 0), again)
+
     def test_one_account_in_maintenance_does_not_stop_the_others(self):
         org = o.Organisation(accounts=12, lists=2, groups=1, resources=0)
         org.accounts[1].signatures = 1
@@ -149,6 +186,14 @@ class SoapRoad(ProvisionCase):
             self.run_program("apply", self.out, "--directory", server.url, "--bind-dn", ROOT_DN,
                              "--bind-password-file", wrong, expect=3)
             self.run_program("apply", self.out, "--directory", "ldap://127.0.0.1:1", *self.bind(), expect=4)
+            # One certificate and no other, or none at all: both are said on the command line only.
+            pin = subprocess.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", standin.certificate],
+                                 capture_output=True, text=True, check=True).stdout.strip().split("=")[1]
+            self.run_program(*base, self.admin_secret, "--destination-tls-fingerprint", "00" * 32, expect=4)
+            self.assertEqual(standin.writes, 0)
+            self.run_program(*base, self.admin_secret, "--destination-tls-fingerprint", pin)
+            done = self.run_program(*base, self.admin_secret, "--destination-tls-insecure")
+            self.assertIn("not checked", done.stderr)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ TEST(Writers, RdnsAndFiltersAreReadBackByLibldap) {
         EXPECT_EQ((*parsed)[0].value, value);
         EXPECT_EQ(normal_dn(*normal_dn(dn)), normal_dn(dn));
 
-        const auto filter = "(uid=" + escape_filter(value) + ")";
+        // A filter may hold any octets.
+        const auto octets = value + hostile(random, false);
+        const auto filter = "(uid=" + escape_filter(octets) + ")";
         BerElement* ber = ber_alloc_t(LBER_USE_DER);
         ASSERT_EQ(ldap_put_vrFilter(ber, filter.c_str()), 0) << filter;
         berval bytes{};
@@ -98,7 +100,7 @@ TEST(Writers, RdnsAndFiltersAreReadBackByLibldap) {
         BerElement* reader = ber_init(&bytes);
         tag = ber_scanf(reader, "{{mm}}", &type, &assertion);
         ASSERT_NE(tag, LBER_ERROR);
-        EXPECT_EQ(std::string(assertion.bv_val, assertion.bv_len), value);
+        EXPECT_EQ(std::string(assertion.bv_val, assertion.bv_len), octets);
         ber_free(reader, 1);
         ber_free(ber, 1);
     }
@@ -238,6 +240,18 @@ TEST(Password, SchemesCarbonioVerifiesAreKept) {
     EXPECT_EQ(derived_uuid("a"), derived_uuid("a"));
     EXPECT_TRUE(is_uuid(derived_uuid("a")));
     EXPECT_NE(random_password().reveal(), random_password().reveal());
+}
+
+TEST(Password, HashesAreCutOutOfWhatServersSay) {
+    EXPECT_EQ(without_hashes("userPassword={SSHA512}abc/+=$. is refused"),
+              "userPassword={SSHA512}… is refused");
+    EXPECT_EQ(without_hashes("<a n=\"userPassword\">{CRYPT}$6$x$y</a>{ssha}q"),
+              "<a n=\"userPassword\">{CRYPT}…</a>{ssha}…");
+    EXPECT_EQ(without_hashes("no hash {} { } {a b}c {x"), "no hash {} { } {a b}c {x");
+    EXPECT_EQ(without_hashes("} {"), "} {");
+    EXPECT_EQ(without_hashes("{x {SSHA}abc} {y"), "{x {SSHA}… {y");
+    EXPECT_EQ(without_hashes(""), "");
+    EXPECT_EQ(without_hashes("{MD5}"), "{MD5}");
 }
 
 TEST(Csv, QuotesAndLineBreaksAreRead) {

@@ -41,11 +41,13 @@ def escape_dn(value):
 
 
 class Standin:
-    def __init__(self, port, dn, password, admin="admin@example.com", secret="admin-secret", requests_per_token=0):
+    def __init__(self, port, dn, password, admin="admin@example.com", secret="admin-secret", requests_per_token=0,
+                 quotes=False):
         self.directory = Directory(port, dn, password)
         self.admin, self.secret = admin, secret
         self.tokens = {}
         self.requests_per_token = requests_per_token
+        self.quotes = quotes  # faults quote the request they refuse
         self.lock = threading.Lock()
         self.writes = 0
         self.requests = 0
@@ -104,7 +106,8 @@ class Standin:
             except ElementTree.ParseError as error:
                 status, answer = 500, self.fault("service.PARSE_ERROR", str(error))
             except Fault as fault:
-                status, answer = 500, self.fault(fault.code, fault.text)
+                text = fault.text + (" in " + body.decode("utf-8", "replace") if self.quotes else "")
+                status, answer = 500, self.fault(fault.code, text)
             except LdapError as error:
                 status, answer = 500, self.fault(self.ldap_fault(error), error.text)
         return status, (f'<soap:Envelope xmlns:soap="http://www.w3.org/2003/05/soap-envelope"><soap:Body>{answer}'
@@ -191,6 +194,7 @@ class Standin:
 
     @staticmethod
     def show(element, name, entry, hide=("userPassword",)):
+        # A CR is written as it is, like the server's own writer does: the reader sees LF.
         body = "".join(f"<a n={quoteattr(k)}>{escape(v)}</a>" for k, vs in entry.items() if k not in hide for v in vs)
         return f"<{element} id={quoteattr(entry['zimbraId'][0])} name={quoteattr(name)}>{body}</{element}>"
 

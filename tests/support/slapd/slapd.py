@@ -200,6 +200,9 @@ class Slapd:
         self.folder = tempfile.mkdtemp(prefix="imapult-slapd-")
         self.port = free_port()
         self.url = f"ldap://127.0.0.1:{self.port}"
+        self.ldaps = f"ldaps://127.0.0.1:{free_port()}"
+        self.ldapi = "ldapi://" + os.path.join(self.folder, "socket").replace("/", "%2F")
+        self.tls = tls
         self.process = None
         self.conf = os.path.join(self.folder, "slapd.conf")
         os.mkdir(os.path.join(self.folder, "db"))
@@ -230,6 +233,7 @@ moduleload unique
 moduleload pw-sha2
 pidfile {self.folder}/slapd.pid
 loglevel stats
+authz-regexp "gidNumber=.*,cn=peercred,cn=external,cn=auth" "{ROOT_DN}"
 {tls_lines}database mdb
 suffix ""
 maxsize 4294967296
@@ -264,7 +268,10 @@ unique_uri ldap:///?zimbraId?sub
 
     def start(self):
         self.log = open(os.path.join(self.folder, "log"), "w")
-        self.process = subprocess.Popen([SLAPD, "-f", self.conf, "-h", self.url, "-d", "256"],
+        # The certificate does not name 127.0.0.2.
+        encrypted = [self.ldaps, f"ldap://127.0.0.2:{self.port}"] if self.tls else []
+        urls = " ".join([self.url, self.ldapi, *encrypted])
+        self.process = subprocess.Popen([SLAPD, "-f", self.conf, "-h", urls, "-d", "256"],
                                         stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -149,8 +149,8 @@ bool read_back(Run& run, Place& place) {
     return false;
 }
 
-/// Without NAMESPACE (RFC 2342) no server says that all its mailboxes lie below INBOX; a refused CREATE
-/// where nothing stands elsewhere suggests it.
+/// Without NAMESPACE (RFC 2342) no server says that all its mailboxes lie below INBOX; a refused
+/// CREATE where nothing stands elsewhere suggests it.
 bool may_lie_below_inbox(const Listing& at) {
     return !at.namespaces_told && at.separator != 0 &&
            std::all_of(at.mailboxes.begin(), at.mailboxes.end(),
@@ -192,8 +192,7 @@ Task<Result<void>> create_missing(Run& run) {
         Listing naming = account.destination;
         const bool may_be_below =
             names == Names::as_planned && may_lie_below_inbox(account.destination);
-        if (may_be_below || is_below_inbox)
-            naming.prefix = std::string("INBOX") + naming.separator;
+        if (may_be_below || is_below_inbox) naming.prefix = std::string("INBOX") + naming.separator;
         if (may_be_below) {
             names = Names::below_inbox;
             for (Place* place : missing) place->name = wire_name(place->path, naming);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "engine/base/limits.h"
@@ -57,7 +58,8 @@ Task<Result<void>> Lane::settle(Job& job) {
     co_return Result<void>{};
 }
 
-Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destination) {
+Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destination,
+                               std::vector<std::uint32_t> unplaced) {
     const bool recovering = !job.old_intents.empty();
     if (recovering) {
         auto settled = co_await settle(job);
@@ -83,7 +85,8 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
     std::map<std::uint32_t, std::uint32_t> destination_flags;
     if (!unknown.empty() && !job.todo.empty()) {
         co_await select_lock_.take(1);
-        auto found = co_await match(job, unknown, recovering, pairs, destination_flags);
+        auto found =
+            co_await match(job, unknown, recovering, std::move(unplaced), pairs, destination_flags);
         select_lock_.give(1);
         if (!found) co_return found;
     }
@@ -102,9 +105,64 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
     co_return Result<void>{};
 }
 
-/// Both sides' headers, then the contents of those that headers cannot tell apart.
+/// Pairs messages of ours with those of `there`, which loses what was paired: both sides' headers,
+/// then the contents of those that headers cannot tell apart.
+Task<Result<void>> Lane::pair_up(Job& job, std::vector<std::uint32_t> ours, bool recovering,
+                                 std::vector<HeaderSink::Entry>& there,
+                                 std::vector<dedup::Pair>& pairs) {
+    if (ours.empty() || there.empty()) co_return Result<void>{};
+    auto here = co_await read_headers(*source_, std::move(ours), job.flags);
+    if (!here) co_return std::unexpected(std::move(here).error());
+    std::vector<dedup::Candidate> from, to;
+    for (auto& entry : *here) from.push_back(entry.candidate);
+    for (const auto& entry : there) to.push_back(entry.candidate);
+    dedup::HeaderMatch matched = dedup::match_headers(from, to);
+    pairs = std::move(matched.pairs);
+    const std::string_view secret = account_->ledger.digest_secret();
+    for (const dedup::Group& group : matched.undecided) {
+        auto mine = co_await read_digests(*source_, group.source_uids, secret);
+        if (!mine) co_return std::unexpected(std::move(mine).error());
+        auto other = co_await read_digests(*destination_, group.destination_uids, secret);
+        if (!other) co_return std::unexpected(std::move(other).error());
+        std::vector<dedup::ContentCandidate> a, b;
+        for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
+        for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
+        for (const dedup::Pair& pair : dedup::match_contents(group, a, b, recovering))
+            pairs.push_back(pair);
+    }
+    std::set<std::uint32_t> paired;
+    for (const dedup::Pair& pair : pairs) paired.insert(pair.destination_uid);
+    std::erase_if(there, [&](const auto& entry) { return paired.contains(entry.candidate.uid); });
+    co_return Result<void>{};
+}
+
+/// Writes down where messages stand whose receipts could not say it.
+Task<Result<void>> Lane::place(Job& job, const std::vector<dedup::Pair>& pairs) {
+    if (pairs.empty()) co_return Result<void>{};
+    std::map<std::uint32_t, std::uint32_t> places;
+    for (const dedup::Pair& pair : pairs) places[pair.source_uid] = pair.destination_uid;
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    const std::uint32_t first = places.begin()->first, last = places.rbegin()->first;
+    auto records = co_await account_->read_ledger(
+        [&ledger, id, first, last] { return ledger.messages(id, first, last); });
+    if (!records) co_return std::unexpected(std::move(records).error());
+    dedup::Batch batch;
+    for (dedup::MessageRecord& record : *records) {
+        const auto at = places.find(record.source_uid);
+        if (at == places.end()) continue;
+        record.destination_uid = at->second;
+        job.highest_destination_uid = std::max(job.highest_destination_uid, at->second);
+        batch.put_message(id, record);
+    }
+    if (!account_->options.dry_run) account_->writer.commit(std::move(batch));
+    co_return Result<void>{};
+}
+
+/// `unplaced` come first: their copies have landed for certain and must not be taken for equal ones
+/// of other messages.
 Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
-                               std::vector<dedup::Pair>& pairs,
+                               std::vector<std::uint32_t> unplaced, std::vector<dedup::Pair>& pairs,
                                std::map<std::uint32_t, std::uint32_t>& destination_flags) {
     auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
     if (!examine) co_return std::unexpected(std::move(examine).error());
@@ -123,45 +181,28 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
     }
     auto there = co_await read_headers(*destination_, theirs, job.flags);
     if (!there) co_return std::unexpected(std::move(there).error());
-    if (!there->empty()) {
-        std::vector<std::uint32_t> ours;
-        if (recovering && job.record.complete) {
-            for (const dedup::Intent& intent : job.old_intents) {
-                for (const auto& item : intent.items) ours.push_back(item.source_uid);
-            }
-            std::sort(ours.begin(), ours.end());
-            ours.erase(std::unique(ours.begin(), ours.end()), ours.end());
-            std::erase_if(ours, [&](std::uint32_t uid) {
-                return !std::binary_search(
-                    job.todo.begin(), job.todo.end(), Meta{uid, 0, 0, 0, 0, false},
-                    [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
-            });
-        } else {
-            for (const Meta& meta : job.todo) ours.push_back(meta.uid);
+    std::vector<dedup::Pair> placed;
+    auto known = co_await pair_up(job, std::move(unplaced), true, *there, placed);
+    if (known) known = co_await place(job, placed);
+    if (!known) co_return known;
+    std::vector<std::uint32_t> ours;
+    if (recovering && job.record.complete) {
+        for (const dedup::Intent& intent : job.old_intents) {
+            for (const auto& item : intent.items) ours.push_back(item.source_uid);
         }
-        auto here = co_await read_headers(*source_, ours, job.flags);
-        if (!here) co_return std::unexpected(std::move(here).error());
-        std::vector<dedup::Candidate> from, to;
-        for (auto& entry : *here) from.push_back(entry.candidate);
-        for (auto& entry : *there) {
-            destination_flags[entry.candidate.uid] = entry.flags;
-            to.push_back(entry.candidate);
-        }
-        dedup::HeaderMatch matched = dedup::match_headers(from, to);
-        pairs = std::move(matched.pairs);
-        const std::string_view secret = account_->ledger.digest_secret();
-        for (const dedup::Group& group : matched.undecided) {
-            auto mine = co_await read_digests(*source_, group.source_uids, secret);
-            if (!mine) co_return std::unexpected(std::move(mine).error());
-            auto other = co_await read_digests(*destination_, group.destination_uids, secret);
-            if (!other) co_return std::unexpected(std::move(other).error());
-            std::vector<dedup::ContentCandidate> a, b;
-            for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
-            for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
-            for (const dedup::Pair& pair : dedup::match_contents(group, a, b, recovering))
-                pairs.push_back(pair);
-        }
+        std::sort(ours.begin(), ours.end());
+        ours.erase(std::unique(ours.begin(), ours.end()), ours.end());
+        std::erase_if(ours, [&](std::uint32_t uid) {
+            return !std::binary_search(job.todo.begin(), job.todo.end(),
+                                       Meta{uid, 0, 0, 0, 0, false},
+                                       [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
+        });
+    } else {
+        for (const Meta& meta : job.todo) ours.push_back(meta.uid);
     }
+    for (const auto& entry : *there) destination_flags[entry.candidate.uid] = entry.flags;
+    auto found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
+    if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());
         if (!left) co_return std::unexpected(std::move(left).error());

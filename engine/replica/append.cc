@@ -186,7 +186,9 @@ Task<void> Lane::settle_group(Group& group) {
 
 void Lane::give_back(Job& job, const std::shared_ptr<Window>& window, std::size_t messages) {
     IMAPULT_ASSERT(window->unsettled >= messages);
+    IMAPULT_ASSERT(job.unsettled >= messages);
     window->unsettled -= messages;
+    job.unsettled -= messages;
     if (messages == 0 || window->unsettled > 0) return;
     dedup::Batch batch;
     batch.erase_intent(job.record.id, window->intent);
@@ -218,6 +220,7 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         if (uids.empty()) job.unknown_uids.push_back(item.uid);
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
         bytes += item.size;
+        --job.unsettled;
         if (--item.window->unsettled == 0) batch.erase_intent(job.record.id, item.window->intent);
         if (auto known = account_->refusals.find({job.record.id, item.uid});
             known != account_->refusals.end()) {

@@ -275,6 +275,10 @@ void Lane::give_buffer(std::string& buffer) {
     spare_buffers_.push_back(std::move(done));
 }
 
+void Lane::close_group_of(const Job& job) {
+    if (open_group_ && open_group_->job.get() == &job) close_group();
+}
+
 void Lane::close_group() {
     if (!open_group_) return;
     const std::shared_ptr<Group> group = std::exchange(open_group_, nullptr);
@@ -293,6 +297,7 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
     window->uids = std::move(uids);
     window->arrived.assign(window->uids.size(), false);
     window->unsettled = window->uids.size();
+    job->unsettled += window->unsettled;
     window->intent = account_->ledger.new_intent_sequence();
     dedup::Intent intent;
     intent.mailbox = job->record.id;
@@ -348,7 +353,7 @@ Task<void> Lane::watch_window(std::shared_ptr<Job> job, std::shared_ptr<Window> 
             ++absent;
         }
         give_back(*job, window, absent);
-        if (job->windows_open == 0 && job->all_asked) close_group();
+        if (job->windows_open == 0 && job->all_asked) close_group_of(*job);
     }
     wake();
 }
@@ -382,7 +387,7 @@ Task<void> Lane::fetch(std::shared_ptr<Job> job) {
         co_await ask_window(job, std::move(uids), Care::none);
     }
     job->all_asked = true;
-    if (job->windows_open == 0) close_group();
+    if (job->windows_open == 0) close_group_of(*job);
 }
 
 /// Messages that did not come, or that were refused with others: one by one, and at the destination

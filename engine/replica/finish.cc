@@ -25,6 +25,8 @@ struct ChangeKey {
 }  // namespace
 
 Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
+    // A checkpoint over messages whose fate is unknown would lose them.
+    IMAPULT_ASSERT(job->unsettled == 0);
     if (!job->unknown_uids.empty() || !job->flag_changes.empty()) {
         co_await select_lock_.take(1);
         Result<void> done;

@@ -78,6 +78,7 @@ struct Job {
     std::size_t groups_open = 0;   ///< queued or unanswered
     std::size_t windows_open = 0;  ///< asked for, not answered
     bool all_asked = false;        ///< the last window was sent
+    std::size_t unsettled = 0;     ///< asked for, and not yet receipted, refused or given back
     std::uint32_t highest_destination_uid = 0;
 
     // For the books, over all attempts of this run.

@@ -230,7 +230,7 @@ void Lane::reset_job(Job& job) {
     job.again.clear();
     job.hopeless.clear();
     job.unknown_uids.clear();
-    job.groups_open = job.windows_open = 0;
+    job.groups_open = job.windows_open = job.unsettled = 0;
     job.all_asked = false;
 }
 

@@ -66,11 +66,16 @@ class Lane {
     Task<void> start_record(Job& job);
 
     // adopt.cc: what is there already
-    Task<Result<void>> adopt(Job& job, std::vector<std::uint32_t> known_destination);
+    Task<Result<void>> adopt(Job& job, std::vector<std::uint32_t> known_destination,
+                             std::vector<std::uint32_t> unplaced);
     Task<Result<void>> settle(Job& job);
     Task<Result<void>> match(Job& job, imap::UidSet unknown, bool recovering,
-                             std::vector<dedup::Pair>& pairs,
+                             std::vector<std::uint32_t> unplaced, std::vector<dedup::Pair>& pairs,
                              std::map<std::uint32_t, std::uint32_t>& destination_flags);
+    Task<Result<void>> pair_up(Job& job, std::vector<std::uint32_t> ours, bool recovering,
+                               std::vector<HeaderSink::Entry>& there,
+                               std::vector<dedup::Pair>& pairs);
+    Task<Result<void>> place(Job& job, const std::vector<dedup::Pair>& pairs);
     Task<void> receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
                                const std::map<std::uint32_t, std::uint32_t>& destination_flags);
 
@@ -83,7 +88,10 @@ class Lane {
     Task<void> retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care);
     Task<void> quarantine(std::shared_ptr<Job> job);
     Task<bool> destination_is_full(std::uint64_t bytes);
-    void close_group();
+    void close_group();  ///< between two bodies only
+    /// Of a mailbox whose windows are all answered. The open group may be another's by now, in the
+    /// middle of a body.
+    void close_group_of(const Job& job);
     /// Buffers of groups are used again: fresh pages for each would cost more than the copying.
     std::string take_buffer(std::size_t bytes);
     void give_buffer(std::string& buffer);

@@ -15,6 +15,7 @@ namespace {
 struct Known {
     std::vector<std::uint32_t> source;       ///< rising
     std::vector<std::uint32_t> destination;  ///< rising, without 0
+    std::vector<std::uint32_t> unplaced;     ///< of source: receipted, destination UID not told
     std::vector<dedup::Intent> intents;
 };
 
@@ -28,6 +29,7 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
             if (message.destination_uid >= destination_first && message.destination_uid != 0) {
                 known.destination.push_back(message.destination_uid);
             }
+            if (message.destination_uid == 0) known.unplaced.push_back(message.source_uid);
             return true;
         });
     if (!visited) return std::unexpected(std::move(visited).error());
@@ -119,7 +121,7 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
     auto planned = co_await plan_flags(*job, std::move(changed));
     if (!planned) co_return planned;
     if (!account_->options.dry_run) co_await start_record(*job);
-    auto adopted = co_await adopt(*job, std::move(known.destination));
+    auto adopted = co_await adopt(*job, std::move(known.destination), std::move(known.unplaced));
     if (!adopted) co_return adopted;
     if (account_->options.dry_run) {
         job->copied = job->todo.size();

@@ -276,6 +276,15 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
     return true;
 }
 
+/// Of a mailbox that was made anew: its messages have other UIDs now and are tried again.
+void forget_refusals(Account& account, dedup::MailboxId mailbox, dedup::Batch& batch) {
+    auto at = account.refusals.lower_bound({mailbox, 0});
+    while (at != account.refusals.end() && at->first.first == mailbox) {
+        batch.erase_refusal(account.id, mailbox, at->first.second);
+        at = account.refusals.erase(at);
+    }
+}
+
 void plan_jobs(Run& run) {
     Account& account = run.account;
     dedup::Batch archived;
@@ -311,6 +320,7 @@ void plan_jobs(Run& run) {
                 dedup::MailboxRecord old = *record;
                 old.archived = true;
                 archived.put_mailbox(old);
+                forget_refusals(account, old.id, archived);
             }
             job->record_is_new = true;
             job->record.id = account.ledger.new_mailbox_id();

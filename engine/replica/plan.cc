@@ -252,6 +252,8 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
             "the mailbox was replaced (UIDVALIDITY) while it was being read; run again");
     }
     job.exists = selected.exists;
+    // What came since the listing counts for the next attempt too: job.uid_next covers it then.
+    job.messages = std::max(job.messages, static_cast<std::uint32_t>(selected.exists));
     fresh = metas.take();
     // UIDNEXT is not to be trusted everywhere (mailutils says one too few): what EXISTS counts is
     // looked for.

@@ -32,6 +32,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using namespace std::chrono_literals;
 
+constexpr auto kMomentToEnd = std::chrono::seconds(5);
 constexpr auto kPatience = 60s;
 
 /// The program with standard output and error on a pipe or a terminal, as the leader of a session
@@ -91,7 +92,15 @@ class Program {
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
     void interrupt() const { kill(pid_, SIGINT); }
-    [[nodiscard]] bool left_something_running() const { return kill(-pid_, 0) == 0; }
+    /// A helper of the sanitizers (llvm-symbolizer) may need a moment to see that we are gone.
+    [[nodiscard]] bool left_something_running() const {
+        const auto deadline = std::chrono::steady_clock::now() + kMomentToEnd;
+        while (kill(-pid_, 0) == 0) {
+            if (std::chrono::steady_clock::now() > deadline) return true;
+            poll(nullptr, 0, 20);
+        }
+        return false;
+    }
 
     std::string output;
 

@@ -247,9 +247,14 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
         }
     }
     if (selected.uid_validity && *selected.uid_validity != job.uid_validity) {
-        co_return ::imapult::fail(
-            Code::unavailable, Scope::mailbox, Retry::never,
-            "the mailbox was replaced (UIDVALIDITY) while it was being read; run again");
+        if (!job.record_is_new) {
+            co_return ::imapult::fail(
+                Code::unavailable, Scope::mailbox, Retry::never,
+                "the mailbox was replaced (UIDVALIDITY) while it was being read; run again");
+        }
+        // Replaced since it was listed, or of a server that makes up another value each second
+        // until somebody writes there (mailutils): nothing of it is known yet.
+        job.uid_validity = job.record.source_uid_validity = *selected.uid_validity;
     }
     job.exists = selected.exists;
     // What came since the listing counts for the next attempt too: job.uid_next covers it then.

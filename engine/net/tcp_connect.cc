@@ -105,6 +105,11 @@ runtime::Task<void> run_race(Race& race, Nanos deadline, Nanos attempt_delay) {
     co_await scope.join();
 }
 
+/// "localhost" means this machine (RFC 6761, section 6.3), also where nothing is configured.
+bool is_localhost(std::string_view host) {
+    return equal_ignoring_case(host, "localhost");
+}
+
 }  // namespace
 
 Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port) {
@@ -114,6 +119,10 @@ Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
     const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found);
+    if (error != 0 && is_localhost(host)) {
+        return std::vector<Address>{*Address::parse("127.0.0.1", port),
+                                    *Address::parse("::1", port)};
+    }
     const std::string shown = printable(host, 256);
     if (error == EAI_AGAIN) {
         return host_error(Code::resolve_failed, Retry::later,

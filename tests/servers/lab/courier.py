@@ -7,7 +7,7 @@ which it needs root. Nothing of that is seen outside of the namespace.
 import os
 import subprocess
 
-from .packages import LIBRARIES, unpacked
+from .packages import library_path, unpacked
 from .process import Server, Unavailable, unprivileged_user
 
 CAPABILITY = ("IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE "
@@ -32,7 +32,7 @@ mount --bind {folder}/etc /etc/courier
 mount --bind {folder}/run /run/courier
 mount --bind {root}/usr/lib/courier /usr/lib/courier
 mount --bind {root}/usr/lib/courier-authlib /usr/lib/courier-authlib
-export LD_LIBRARY_PATH={root}/usr/lib:{root}/{libraries}:{root}/usr/lib/courier-authlib PATH={root}/usr/sbin:{root}/usr/bin:$PATH
+export LD_LIBRARY_PATH={libraries}:{root}/usr/lib/courier-authlib PATH={root}/usr/sbin:{root}/usr/bin:$PATH
 perl {root}/usr/sbin/makeuserdb
 /usr/lib/courier/courier-authlib/authdaemond >>{folder}/log 2>&1 &
 echo $! >{folder}/authdaemond.pid
@@ -73,7 +73,7 @@ class Courier(Server):
         crypt = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=self.password.encode() + b"\n",
                                capture_output=True, check=True).stdout.decode().strip()
         make = self.root / "usr" / "bin" / "maildirmake.courier"
-        env = {**os.environ, "LD_LIBRARY_PATH": f"{self.root}/usr/lib:{self.root}/{LIBRARIES}"}
+        env = {**os.environ, "LD_LIBRARY_PATH": library_path(self.root)}
         lines = []
         for user in self.users:
             home = folder / "mail" / user
@@ -86,7 +86,7 @@ class Courier(Server):
         userdb.chmod(0o600)
         for path in [folder / "mail", *(folder / "mail").rglob("*")]:
             os.chown(path, owner.pw_uid, owner.pw_gid)
-        (folder / "start").write_text(START.format(folder=folder, root=self.root, libraries=LIBRARIES,
+        (folder / "start").write_text(START.format(folder=folder, root=self.root, libraries=library_path(self.root),
                                                    capability=CAPABILITY, port=self.port))
         self.pid_files = [folder / "authdaemond.pid"]
         self.spawn(["unshare", "-m", "bash", folder / "start"])

@@ -61,7 +61,12 @@ def unpacked(name, *packages):
     return root
 
 
+def library_path(root):
+    """Where the unpacked packages have put their libraries; a few still use /lib."""
+    return f"{root}/usr/lib:{root}/{LIBRARIES}:{root}/lib/x86_64-linux-gnu"
+
+
 def environment(root):
     """The environment in which the unpacked programs find their libraries and SASL plugins."""
     sasl = f"{root}/{LIBRARIES}/sasl2:/{LIBRARIES}/sasl2"
-    return {**os.environ, "LD_LIBRARY_PATH": f"{root}/{LIBRARIES}:{root}/usr/lib", "SASL_PATH": sasl, "LC_ALL": "C"}
+    return {**os.environ, "LD_LIBRARY_PATH": library_path(root), "SASL_PATH": sasl, "LC_ALL": "C"}

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <list>
 #include <map>
@@ -260,8 +261,12 @@ Client::Impl::~Impl() {
 }
 
 Result<> Client::Impl::start() {
-    // Once for the process; libcurl counts the calls.
-    static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
+    // Once for the process; libcurl counts the calls. A server that goes while TLS is written to it
+    // must not end us: with CURLOPT_NOSIGNAL libcurl leaves that to its user.
+    static const CURLcode global = [] {
+        std::signal(SIGPIPE, SIG_IGN);
+        return curl_global_init(CURL_GLOBAL_DEFAULT);
+    }();
     if (global != CURLE_OK)
         return fail(Code::io, Scope::run, Retry::never, "libcurl does not start");
     if (options_.connections == 0 || options_.connections > kTransfersMax) {
@@ -427,9 +432,11 @@ bool Client::Impl::set_up(Transfer& transfer) {
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     set(CURLOPT_PIPEWAIT, 1L);
     set(CURLOPT_TCP_NODELAY, 1L);
-    // On a connection that was used before, libcurl sends again by itself when it is closed without a
-    // reply. The server may have done the work, so what must not be repeated gets a new connection.
-    if (request.method != "GET" && request.resend != Resend::if_lost) set(CURLOPT_FRESH_CONNECT, 1L);
+    // On a connection that was used before, libcurl sends again by itself when it is closed without
+    // a reply. The server may have done the work, so what must not be repeated gets a new
+    // connection.
+    if (request.method != "GET" && request.resend != Resend::if_lost)
+        set(CURLOPT_FRESH_CONNECT, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.total_timeout.count()));
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <stdexcept>
 
 namespace imapult::standin {
@@ -165,6 +166,7 @@ HttpServer::HttpServer(const std::string& host, int port, const std::string& cer
     socklen_t length = sizeof address;
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
     port_ = ntohs(address.sin_port);
+    std::signal(SIGPIPE, SIG_IGN);  // a client may go while TLS is written to it
     thread_ = std::thread([this] { accept_loop(); });
 }
 

@@ -1,8 +1,6 @@
 // The same two people as every program and language that we know exports them, in the charsets and
 // with the separators that it uses, through the whole product: what is in the mailbox is compared.
 
-#include <unicode/ucnv.h>
-
 #include <set>
 
 #include "importers/contact.h"
@@ -136,16 +134,6 @@ const std::vector<Encoding> kEncodings = {{"UTF-8", "", true, true},
                                           {"UTF-16LE", "\xFF\xFE", true, true},
                                           {"windows-1252", "", true, false},
                                           {"Shift_JIS", "", false, true}};
-
-std::string to_charset(const std::string& text, const char* charset) {
-    std::string out(text.size() * 4 + 16, '\0');
-    UErrorCode status = U_ZERO_ERROR;
-    const int length = ucnv_convert(charset, "UTF-8", out.data(), static_cast<int>(out.size()),
-                                    text.data(), static_cast<int>(text.size()), &status);
-    EXPECT_TRUE(U_SUCCESS(status)) << charset;
-    out.resize(static_cast<std::size_t>(length));
-    return out;
-}
 
 std::vector<std::string> split(const std::string& text) {
     std::vector<std::string> out(1);

@@ -1,4 +1,3 @@
-#include <unicode/ucnv.h>
 
 #include "importers/contact.h"
 #include "importers/csv.h"
@@ -15,16 +14,6 @@ using testing::Pair;
 using testing::SizeIs;
 
 class ImportContacts : public World {};
-
-std::string to_charset(const std::string& text, const char* charset) {
-    std::string out(text.size() * 4 + 16, '\0');
-    UErrorCode status = U_ZERO_ERROR;
-    const int length = ucnv_convert(charset, "UTF-8", out.data(), static_cast<int>(out.size()),
-                                    text.data(), static_cast<int>(text.size()), &status);
-    EXPECT_TRUE(U_SUCCESS(status)) << charset;
-    out.resize(static_cast<std::size_t>(length));
-    return out;
-}
 
 struct Export {
     const char* program;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unicode/ucnv.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,17 @@ namespace imapult::importers_test {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+/// UTF-8 text in another charset.
+inline std::string to_charset(const std::string& text, const char* charset) {
+    std::string out(text.size() * 4 + 16, '\0');
+    UErrorCode status = U_ZERO_ERROR;
+    const int length = ucnv_convert(charset, "UTF-8", out.data(), static_cast<int>(out.size()),
+                                    text.data(), static_cast<int>(text.size()), &status);
+    EXPECT_TRUE(U_SUCCESS(status)) << charset;
+    out.resize(static_cast<std::size_t>(length));
+    return out;
+}
 
 class World : public testing::Test {
   protected:

@@ -16,7 +16,6 @@ CAPABILITY = ("IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD
 # The machine may lack the folders to bind over: overlays give them to this namespace alone.
 START = """\
 set -e
-mount --make-rprivate /
 mount -t tmpfs tmpfs {folder}/tmp
 over() {{ # PARENT NAME…: folders NAME in PARENT, without writing to the machine's own
   local parent=$1 copy={folder}/tmp/$(basename "$1") name
@@ -89,6 +88,6 @@ class Courier(Server):
         (folder / "start").write_text(START.format(folder=folder, root=self.root, libraries=library_path(self.root),
                                                    capability=CAPABILITY, port=self.port))
         self.pid_files = [folder / "authdaemond.pid"]
-        self.spawn(["unshare", "-m", "bash", folder / "start"])
+        self.spawn(["bash", folder / "start"], own_mounts=True)
 
 

@@ -76,13 +76,35 @@ def stop_pid(pid):
             time.sleep(0.02)
 
 
-_LIBC = ctypes.CDLL(None)
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent():
     """In the child: TERM when its parent dies, so that even a killed test leaves no server behind."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+_CLONE_NEWNS = 0x20000
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+
+
+def _checked(result):
+    if result != 0:
+        raise OSError(ctypes.get_errno(), "a mount namespace of its own")
+
+
+def _own_mounts():
+    """In the child, as root: a mount namespace whose mounts nobody else sees. unshare(1) cannot do it
+    where `/` is not a mount point (a chroot): here the namespace's true root is made private."""
+    _checked(_LIBC.unshare(_CLONE_NEWNS))
+    root, namespace = os.open("/", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _checked(_LIBC.setns(namespace, _CLONE_NEWNS))  # takes the process to the namespace's true root
+    _checked(_LIBC.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(root)
+    os.close(namespace)
 
 
 def end_on_term():
@@ -142,11 +164,16 @@ class Server:
             raise ServerFailed(f"{command[0]} failed: {words}")
         return words
 
-    def spawn(self, command, **options):
+    def spawn(self, command, own_mounts=False, **options):
         """Starts a process that stays in the foreground; it is stopped by its pid."""
+        def prepare():
+            _end_with_parent()
+            if own_mounts:
+                _own_mounts()
+
         with open(self.folder / "log", "ab") as log:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     preexec_fn=_end_with_parent, **options)
+                                     preexec_fn=prepare, **options)
         self.pids.append(child.pid)
         return child.pid
 

@@ -112,4 +112,13 @@ HeaderIdentity identify_header(std::string_view header) {
     return identity;
 }
 
+std::uint64_t object_of(std::string_view id) {
+    Sha256Stream hash;
+    hash.update(id);
+    const Sha256 digest = hash.finish();
+    std::uint64_t object = 0;
+    for (std::size_t i = 0; i < sizeof object; ++i) object = object << 8 | digest[i];
+    return object != 0 ? object : 1;
+}
+
 }  // namespace imapult::dedup

@@ -55,6 +55,10 @@ class NormalDigest {
     std::unique_ptr<State> state_;
 };
 
+/// What the ledger keeps of an id that the source gives a message and leaves it when it is moved
+/// (EMAILID, X-GM-MSGID): eight octets of its SHA-256; never 0.
+std::uint64_t object_of(std::string_view id);
+
 /// Identity by header alone, from the octets of BODY[HEADER].
 struct HeaderIdentity {
     Sha256 strict{};  ///< all header lines but those that copying tools add; line ends and NUL

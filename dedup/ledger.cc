@@ -193,10 +193,10 @@ Result<void> Ledger::State::check_version() {
         return std::unexpected(std::move(stored).error());
     }
     IMAPULT_TRY(const std::uint64_t version, format::decode_number(format::kKeyVersion, *stored));
-    if (version != format::kVersion) {
+    if (version < format::kVersionOldest || version > format::kVersion) {
         return fail(Code::state_version, Scope::run, Retry::never,
                     "the ledger is of format " + std::to_string(version) +
-                        ", this imapult reads format " + std::to_string(format::kVersion) +
+                        ", this imapult reads up to format " + std::to_string(format::kVersion) +
                         "; use the imapult that wrote it, or another state directory: what was "
                         "copied is recognised at the destination and not copied twice");
     }
@@ -209,7 +209,13 @@ Result<void> Ledger::State::check_version() {
                                                "the digest secret is missing or cut"));
     }
     secret = std::move(*kept);
-    return {};
+    if (version == format::kVersion || read_only) return {};
+    // Every record of an older format reads the same; the number keeps an older imapult from
+    // taking newer ones for damage.
+    WriteBatch batch;
+    put(batch, Family::meta, std::string(format::kKeyVersion),
+        format::encode_number(format::kVersion));
+    return store->commit_and_wait(std::move(batch));
 }
 
 Ledger::Ledger(std::unique_ptr<Store> store) : state_(std::make_unique<State>()) {

@@ -59,6 +59,10 @@ struct MailboxRecord {
     std::uint64_t destination_highest_modseq = 0;
     std::uint32_t destination_messages = 0;
     std::string source_mailbox_id;  ///< OBJECTID, if any
+    /// Messages of this mailbox with MessageRecord::gone: copied, gone at the source, not (yet)
+    /// deleted at the destination.
+    std::uint32_t gone = 0;
+    bool removing = false;  ///< some of its messages may carry our \Deleted: MessageRecord::removing
     std::uint64_t source_flags_checked_at =
         0;  ///< unix seconds of the last full flag comparison (class C)
 };
@@ -77,6 +81,10 @@ struct MessageRecord {
     std::uint64_t size = 0;             ///< octets of the literal as fetched; 0 if never fetched
     Digest128 digest{};                 ///< of the octets as fetched
     Flags base{};  ///< source flags as last carried over: base of the three-way merge
+    bool gone = false;      ///< confirmed: no longer in this mailbox at the source
+    bool removing = false;  ///< we are about to delete it: a \Deleted at the destination is ours
+    /// Of the source's EMAILID or X-GM-MSGID (object_of); 0: not known. Moved messages keep it.
+    std::uint64_t object = 0;
 };
 
 /// Durable before a group is sent: what may land although we never hear of it.

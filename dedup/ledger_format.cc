@@ -12,8 +12,12 @@ namespace {
 // First octet of every value but those of meta: the layout. A new layout gets a new number, and
 // kVersion rises with it.
 constexpr std::uint8_t kLayout = 1;
+constexpr std::uint8_t kLayoutGone = 2;  ///< of mailboxes and messages, where version 2 says more
 constexpr std::uint8_t kMessageDigest = 0x20;
 constexpr std::uint8_t kMessageKeywords = 0x40;
+constexpr std::uint8_t kMessageGone = 0x01;
+constexpr std::uint8_t kMessageRemoving = 0x02;
+constexpr std::uint8_t kMessageObject = 0x04;
 constexpr std::uint8_t kSystemFlags = kSeen | kAnswered | kFlagged | kDeleted | kDraft;
 constexpr Digest128 kNoDigest{};
 
@@ -256,8 +260,10 @@ Result<AccountRecord> decode_account(std::string_view key, std::string_view valu
 
 std::string encode(const MailboxRecord& record) {
     Writer w;
-    w.u8(kLayout);
-    w.u8(static_cast<std::uint8_t>((record.archived ? 1 : 0) | (record.complete ? 2 : 0)));
+    const bool gone = record.gone > 0 || record.removing;
+    w.u8(gone ? kLayoutGone : kLayout);
+    w.u8(static_cast<std::uint8_t>((record.archived ? 1 : 0) | (record.complete ? 2 : 0) |
+                                   (record.removing ? 4 : 0)));
     w.text(record.source_name);
     w.text(record.destination_name);
     w.varint(record.source_uid_validity);
@@ -270,6 +276,7 @@ std::string encode(const MailboxRecord& record) {
     w.varint(record.destination_messages);
     w.text(record.source_mailbox_id);
     w.varint(record.source_flags_checked_at);
+    if (gone) w.varint(record.gone);
     return w.take();
 }
 
@@ -280,11 +287,13 @@ Result<MailboxRecord> decode_mailbox(std::string_view key, std::string_view valu
     record.id = k.u32();
     if (!k.clean()) return damage(Family::mailboxes, key, "a key of the wrong form");
     Reader r(value);
-    if (r.u8() != kLayout) r.refuse();
+    const std::uint8_t layout = r.u8();
+    if (layout != kLayout && layout != kLayoutGone) r.refuse();
     const std::uint8_t bits = r.u8();
-    if (bits > 3) r.refuse();
+    if (bits > (layout == kLayoutGone ? 7 : 3)) r.refuse();
     record.archived = (bits & 1) != 0;
     record.complete = (bits & 2) != 0;
+    record.removing = (bits & 4) != 0;
     record.source_name = r.text();
     record.destination_name = r.text();
     record.source_uid_validity = r.varint32();
@@ -297,20 +306,30 @@ Result<MailboxRecord> decode_mailbox(std::string_view key, std::string_view valu
     record.destination_messages = r.varint32();
     record.source_mailbox_id = r.text();
     record.source_flags_checked_at = r.varint();
+    if (layout == kLayoutGone) {
+        record.gone = r.varint32();
+        if (record.gone == 0 && !record.removing) r.refuse();
+    }
     if (!r.clean()) return damage(Family::mailboxes, key, "an unreadable mailbox");
     return record;
 }
 
 std::string encode(const MessageRecord& record) {
     Writer w;
-    w.u8(static_cast<std::uint8_t>((kLayout << 4) | static_cast<std::uint8_t>(record.state)));
+    const auto more = static_cast<std::uint8_t>((record.gone ? kMessageGone : 0) |
+                                                (record.removing ? kMessageRemoving : 0) |
+                                                (record.object != 0 ? kMessageObject : 0));
+    const std::uint8_t layout = more != 0 ? kLayoutGone : kLayout;
+    w.u8(static_cast<std::uint8_t>((layout << 4) | static_cast<std::uint8_t>(record.state)));
     const bool digest = record.digest != kNoDigest;
     const bool keywords = !record.base.keywords.empty();
     w.u8(static_cast<std::uint8_t>((record.base.system & kSystemFlags) |
                                    (digest ? kMessageDigest : 0) |
                                    (keywords ? kMessageKeywords : 0)));
+    if (more != 0) w.u8(more);
     w.varint(record.destination_uid);
     w.varint(record.size);
+    if (record.object != 0) w.u64(record.object);
     if (digest) w.digest(record.digest);
     if (keywords) w.text(record.base.keywords);
     return w.take();
@@ -325,13 +344,26 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
     Reader r(value);
     const std::uint8_t head = r.u8();
     const std::uint8_t bits = r.u8();
-    if (head >> 4 != kLayout || (head & 15) < 1 || (head & 15) > 4 || (bits & 0x80) != 0) {
+    const int layout = head >> 4;
+    if ((layout != kLayout && layout != kLayoutGone) || (head & 15) < 1 || (head & 15) > 4 ||
+        (bits & 0x80) != 0) {
         r.refuse();
     }
+    const std::uint8_t more = layout == kLayoutGone ? r.u8() : 0;
+    if (more > (kMessageGone | kMessageRemoving | kMessageObject) ||
+        (more == 0 && layout == kLayoutGone)) {
+        r.refuse();
+    }
+    record.gone = (more & kMessageGone) != 0;
+    record.removing = (more & kMessageRemoving) != 0;
     record.state = static_cast<MessageState>(head & 15);
     record.base.system = bits & kSystemFlags;
     record.destination_uid = r.varint32();
     record.size = r.varint();
+    if ((more & kMessageObject) != 0) {
+        record.object = r.u64();
+        if (record.object == 0) r.refuse();
+    }
     if ((bits & kMessageDigest) != 0) {
         record.digest = r.digest();
         if (record.digest == kNoDigest) r.refuse();

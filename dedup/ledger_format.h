@@ -10,8 +10,10 @@
 
 namespace imapult::dedup::format {
 
-/// Written to the meta family; any other number is refused (state_version).
-inline constexpr std::uint32_t kVersion = 1;
+/// Written to the meta family. Older ones from kVersionOldest on are read, and become this one when
+/// they are opened for writing; any other number is refused (state_version).
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersionOldest = 1;
 inline constexpr std::size_t kSecretBytes = 192;
 
 // Keys of the meta family.

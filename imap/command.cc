@@ -122,6 +122,15 @@ Result<void> check_name(std::string_view wire_name) {
     return {};
 }
 
+Result<Command> to_mailbox(std::string_view verb, const UidSet& set, std::string_view to,
+                           EncodeOptions options) {
+    IMAPULT_CHECK(check_name(to));
+    CommandWriter writer(verb, options);
+    if (set.empty()) writer.fail(std::string(verb) + " of no message");
+    writer.raw(" ").raw(set.text()).astring(to);
+    return writer.finish();
+}
+
 }  // namespace
 
 namespace source {
@@ -338,6 +347,28 @@ Result<Command> uid_store(const UidSet& set, StoreMode mode,
     writer.raw(" ").raw(set.text());
     if (unchanged_since) writer.raw(" (UNCHANGEDSINCE ").number(*unchanged_since).raw(")");
     writer.raw(mode == StoreMode::add ? " +FLAGS.SILENT" : " -FLAGS.SILENT").flags(flags);
+    return writer.finish();
+}
+
+Result<Command> uid_expunge(const UidSet& set, EncodeOptions options) {
+    CommandWriter writer("UID EXPUNGE", options);
+    if (set.empty()) writer.fail("UID EXPUNGE of no message");
+    writer.raw(" ").raw(set.text());
+    return writer.finish();
+}
+
+Result<Command> uid_copy(const UidSet& set, std::string_view to, EncodeOptions options) {
+    return to_mailbox("UID COPY", set, to, options);
+}
+Result<Command> uid_move(const UidSet& set, std::string_view to, EncodeOptions options) {
+    return to_mailbox("UID MOVE", set, to, options);
+}
+
+Result<Command> rename(std::string_view from, std::string_view to, EncodeOptions options) {
+    IMAPULT_CHECK(check_name(from));
+    IMAPULT_CHECK(check_name(to));
+    CommandWriter writer("RENAME", options);
+    writer.astring(from).astring(to);
     return writer.finish();
 }
 

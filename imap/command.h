@@ -122,6 +122,12 @@ enum class StoreMode : std::uint8_t { add, remove };
 Result<Command> uid_store(const UidSet& set, StoreMode mode,
                           std::span<const std::string_view> flags,
                           std::optional<std::uint64_t> unchanged_since, EncodeOptions options);
+/// UID EXPUNGE set (RFC 4315): there is no function for EXPUNGE, which takes others' messages along.
+Result<Command> uid_expunge(const UidSet& set, EncodeOptions options);
+/// UID COPY and UID MOVE (RFC 6851) of the selected mailbox's messages.
+Result<Command> uid_copy(const UidSet& set, std::string_view to, EncodeOptions options);
+Result<Command> uid_move(const UidSet& set, std::string_view to, EncodeOptions options);
+Result<Command> rename(std::string_view from, std::string_view to, EncodeOptions options);
 }  // namespace destination
 
 /// INTERNALDATE: "17-Jul-1996 02:44:25 -0700", day zero-padded (RFC 9051 §9, date-time).

@@ -16,6 +16,9 @@ MessageCounts& MessageCounts::operator+=(const MessageCounts& other) {
     flags_updated += other.flags_updated;
     deleted += other.deleted;
     not_reached += other.not_reached;
+    moved += other.moved;
+    gone_at_source += other.gone_at_source;
+    kept_by_limit += other.kept_by_limit;
     return *this;
 }
 
@@ -23,6 +26,7 @@ MailboxCounts& MailboxCounts::operator+=(const MailboxCounts& other) {
     total += other.total;
     created += other.created;
     unchanged += other.unchanged;
+    renamed += other.renamed;
     failed += other.failed;
     return *this;
 }
@@ -76,6 +80,12 @@ std::string_view name_of(NoticeKind kind) {
             return "mailbox_gone";
         case NoticeKind::keywords_dropped:
             return "keywords_dropped";
+        case NoticeKind::mailbox_renamed:
+            return "mailbox_renamed";
+        case NoticeKind::delete_limit:
+            return "delete_limit";
+        case NoticeKind::not_deleted:
+            return "not_deleted";
         case NoticeKind::message_altered:
             return "message_altered";
         case NoticeKind::size_mismatch:

@@ -31,6 +31,15 @@ struct NameMap {
     std::string destination;
 };
 
+/// What becomes of a copy whose original is gone at the source.
+struct DeletePolicy {
+    bool mirror = false;  ///< it is deleted, unless somebody changed it
+    // The fuse: where a pass would delete more than one of these, it deletes nothing of the mailbox.
+    std::optional<unsigned> percent_max = 10;  ///< of the mailbox, rounded up
+    std::optional<std::uint64_t> messages_max = 1000;
+    std::string to;  ///< `--delete-to`: moved there instead; decoded, `/` as separator
+};
+
 // --- What happened -----------------------------------------------------------------------------
 
 /// complete: the books balance and everything selected is there. partial: finished, but something
@@ -48,7 +57,10 @@ struct MessageCounts {
     std::uint64_t refused = 0;        ///< each with a Refusal
     std::uint64_t skipped = 0;        ///< by the user's own filters
     std::uint64_t flags_updated = 0;
-    std::uint64_t deleted = 0;
+    std::uint64_t deleted = 0;  ///< at the destination, because gone at the source
+    std::uint64_t moved = 0;    ///< inside the destination, as at the source; part of already_there
+    std::uint64_t gone_at_source = 0;  ///< copied or adopted earlier, still at the destination
+    std::uint64_t kept_by_limit = 0;   ///< of these: not deleted because of --delete-limit
     std::uint64_t not_reached = 0;
 
     [[nodiscard]] bool balanced() const {
@@ -61,6 +73,7 @@ struct MessageCounts {
 struct MailboxCounts {
     std::uint64_t total = 0;  ///< selected at the source
     std::uint64_t created = 0;
+    std::uint64_t renamed = 0;    ///< at the destination, as at the source
     std::uint64_t unchanged = 0;  ///< nothing new since the last pass
     std::uint64_t failed = 0;     ///< could not be created, selected or listed
     MailboxCounts& operator+=(const MailboxCounts& other);
@@ -101,6 +114,9 @@ enum class NoticeKind : std::uint8_t {
     uid_validity,         ///< a mailbox was made anew on one side
     name_mapped,          ///< the destination cannot hold the name
     mailbox_gone,         ///< a mailbox copied earlier is gone or renamed at the source
+    mailbox_renamed,      ///< renamed at the destination, as at the source
+    delete_limit,         ///< more is gone at the source than a pass may delete
+    not_deleted,          ///< gone at the source, and for another reason not deleted
     keywords_dropped,     ///< the destination does not take these keywords
     message_altered,      ///< the destination changed what we appended
     size_mismatch,        ///< RFC822.SIZE and the literal differ
@@ -178,6 +194,8 @@ struct Progress {
     std::uint64_t adopted = 0;
     std::uint64_t skipped = 0;
     std::uint64_t flags_updated = 0;
+    std::uint64_t deleted = 0;
+    std::uint64_t moved = 0;
     std::uint64_t verified = 0;
 };
 

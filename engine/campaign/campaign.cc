@@ -200,6 +200,7 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
     out.retry_refused = options.retry_refused;
     out.compress_on = options.compress == Compress::on;
     out.compress_off = options.compress == Compress::off;
+    out.remove = options.remove;
     out.lanes = options.connections != 0 ? options.connections
                 : accounts_at_once > 1   ? 1
                                          : kLanesAlone;

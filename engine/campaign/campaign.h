@@ -49,6 +49,7 @@ struct Options {
 
     // Budgets; 0: the engine's own choice, or no limit.
     unsigned connections = 0;       ///< lanes per account
+    DeletePolicy remove;
     unsigned accounts_at_once = 0;  ///< over all shards
     std::uint64_t bytes_per_second_max = 0;
 };

@@ -6,6 +6,8 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/renames.h"
+#include "engine/replica/survey.h"
 
 namespace imapult::replica {
 namespace {
@@ -20,6 +22,8 @@ struct Run {
     std::vector<dedup::MailboxRecord> records;
     Placement placement;
     std::vector<std::shared_ptr<Job>> jobs;
+    std::vector<std::shared_ptr<Job>> orphans;  ///< mailboxes that are gone at the source
+    std::vector<std::shared_ptr<Job>> settled;  ///< unchanged ones, where something may be to delete
     std::uint64_t unchanged_messages = 0, unchanged_refused = 0;
 };
 
@@ -238,15 +242,19 @@ Task<void> subscribe_existing(Run& run) {
 
 // --- planning -----------------------------------------------------------------------------------
 
+/// `there` is not looked at where the destination was not asked.
 bool is_unchanged(const Account& account, const Mailbox& box, const Mailbox* there,
                   const dedup::MailboxRecord& record) {
-    if (!record.complete || there == nullptr) return false;
+    if (!record.complete) return false;
+    const bool same_there =
+        account.destination_skipped ||
+        (there != nullptr && there->uid_validity == record.destination_uid_validity);
     const bool flags_known = record.source_highest_modseq > 0 && box.highest_modseq &&
                              *box.highest_modseq == record.source_highest_modseq;
     const bool empty = box.messages == 0U && record.source_messages == 0;
     return box.uid_validity == record.source_uid_validity &&
            box.uid_next == record.source_uid_next && box.messages == record.source_messages &&
-           (flags_known || empty) && there->uid_validity == record.destination_uid_validity &&
+           (flags_known || empty) && same_there &&
            !(account.options.retry_refused && refusals_of(account, record.id) > 0);
 }
 
@@ -276,13 +284,29 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
     return true;
 }
 
-/// Of a mailbox that was made anew: its messages have other UIDs now and are tried again.
-void forget_refusals(Account& account, dedup::MailboxId mailbox, dedup::Batch& batch) {
-    auto at = account.refusals.lower_bound({mailbox, 0});
-    while (at != account.refusals.end() && at->first.first == mailbox) {
-        batch.erase_refusal(account.id, mailbox, at->first.second);
-        at = account.refusals.erase(at);
+/// For what is to be done with the copy alone.
+std::shared_ptr<Job> job_of(Account& account, const dedup::MailboxRecord& record,
+                            std::string display) {
+    auto job = std::make_shared<Job>();
+    job->record = record;
+    job->display = std::move(display);
+    job->source_name = record.source_name;
+    job->place.name = record.destination_name;
+    take_destination(*job, account.destination);
+    return job;
+}
+
+/// The mailbox before it was made anew at the source, if its copy is still the same.
+std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
+    std::optional<dedup::MailboxId> found;
+    for (const dedup::MailboxRecord& record : run.records) {
+        const bool ends_here = record.archived || record.source_uid_validity != job.uid_validity;
+        if (ends_here && record.id != job.record.id && record.source_name == job.source_name &&
+            record.destination_name == job.place.name &&
+            record.destination_uid_validity == job.destination_uid_validity)
+            found = std::max(found.value_or(0), record.id);
     }
+    return found;
 }
 
 void plan_jobs(Run& run) {
@@ -303,6 +327,9 @@ void plan_jobs(Run& run) {
             account.observer.mailbox_finished(account.index, box.display());
             run.unchanged_messages += record->source_messages;
             run.unchanged_refused += refusals_of(account, record->id);
+            if (record->gone > 0 || record->removing) {
+                run.settled.push_back(job_of(account, *record, box.display()));
+            }
             continue;
         }
         auto job = std::make_shared<Job>();
@@ -320,7 +347,7 @@ void plan_jobs(Run& run) {
                 dedup::MailboxRecord old = *record;
                 old.archived = true;
                 archived.put_mailbox(old);
-                forget_refusals(account, old.id, archived);
+                account.forget_refusals(old.id, archived);
             }
             job->record_is_new = true;
             job->record.id = account.ledger.new_mailbox_id();
@@ -331,14 +358,34 @@ void plan_jobs(Run& run) {
         job->record.destination_name = place.name;
         take_destination(*job, account.destination);
         job->record.destination_uid_validity = job->destination_uid_validity;
+        if (!job->record.complete) job->predecessor = predecessor_of(run, *job);
         run.jobs.push_back(std::move(job));
     }
-    if (!archived.empty() && !account.options.dry_run) account.writer.commit(std::move(archived));
     for (const dedup::MailboxRecord& record : run.records) {
-        if (record.archived || account.source.find(record.source_name) != nullptr) continue;
+        if (record.archived || account.source.holds(record.source_name)) continue;
+        // Nothing of it is left to be followed, or another mailbox goes to its place now: what
+        // stands there is recognised as that one's.
+        const bool settled = record.complete && record.source_messages == 0 && record.gone == 0 &&
+                             !record.removing;
+        const bool replaced = std::any_of(
+            run.placement.places.begin(), run.placement.places.end(),
+            [&](const Place& place) { return place.name == record.destination_name; });
+        if (settled || replaced) {
+            dedup::MailboxRecord old = record;
+            old.archived = true;
+            archived.put_mailbox(old);
+            account.forget_refusals(old.id, archived);
+            continue;
+        }
         account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
-                       "the mailbox is gone or renamed at the source; its copy was left as it is");
+                       "the mailbox is gone at the source; its copy was left as it is");
+        const Mailbox* there = account.destination.find(record.destination_name);
+        const bool same = there != nullptr && there->uid_validity == record.destination_uid_validity;
+        if (!same) continue;
+        run.orphans.push_back(job_of(account, record, printable(record.source_name)));
+        run.orphans.back()->orphan = true;
     }
+    if (!archived.empty() && !account.options.dry_run) account.writer.commit(std::move(archived));
 }
 
 void tell_names(Run& run) {
@@ -363,10 +410,17 @@ void balance(Run& run) {
     books.already_there +=
         run.unchanged_messages - std::min(run.unchanged_messages, run.unchanged_refused);
     books.skipped += run.placement.filtered_messages;
+    for (const auto* jobs : {&run.jobs, &run.orphans, &run.settled}) {
+        for (const auto& job : *jobs) {
+            books.gone_at_source += job->record.gone;
+            books.kept_by_limit += job->kept_by_limit;
+        }
+    }
     for (const auto& job : run.jobs) {
         books.copied += job->copied;
         books.adopted += job->adopted;
         books.flags_updated += job->flags_updated;
+        books.moved += job->moved;
         const std::uint64_t done = job->copied + job->adopted;
         std::uint64_t refused =
             account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
@@ -398,35 +452,89 @@ void set_result(Account& account) {
     } else if (account.stop.stopping()) {
         summary.result = report::RunResult::interrupted;
     } else if (summary.messages.refused > 0 || summary.mailboxes.failed > 0 ||
-               summary.messages.not_reached > 0) {
+               summary.messages.not_reached > 0 || summary.messages.kept_by_limit > 0) {
         summary.result = report::RunResult::partial;
     } else {
         summary.result = report::RunResult::complete;
     }
 }
 
-Task<void> run_lanes(Run& run) {
-    Account& account = run.account;
-    JobQueue queue(run.jobs.begin(), run.jobs.end());
+/// Largest first, so that no giant starts last.
+void sort_by_size(JobQueue& queue) {
     std::sort(queue.begin(), queue.end(), [](const auto& a, const auto& b) {
         return a->messages != b->messages ? a->messages > b->messages
                                           : a->place.source < b->place.source;
     });
-    std::size_t busy = 0;
-    for (const auto& job : queue) busy += job->messages > 0 ? 1 : 0;
-    const std::size_t lanes = std::clamp<std::size_t>(busy, 1, std::max(1U, account.options.lanes));
-    std::deque<Lane> all;
-    runtime::TaskScope scope(account.environment.scheduler);
-    for (std::size_t i = 0; i < lanes; ++i) {
-        Lane& lane = all.emplace_back(account, queue, static_cast<unsigned>(i));
-        if (i == 0) {
-            scope.spawn(
-                lane.run(std::move(run.sessions.source), std::move(run.sessions.destination)));
-        } else {
-            scope.spawn(lane.run(nullptr, nullptr));
+}
+
+/// Mailboxes that an earlier pass has copied, and those it copied that are gone.
+JobQueue to_survey(const Run& run) {
+    JobQueue queue;
+    for (const auto& job : run.jobs) {
+        if (job->record.complete) queue.push_back(job);
+    }
+    for (const auto& job : run.orphans) {
+        if (!job->record.complete || job->record.source_messages > 0) queue.push_back(job);
+    }
+    return queue;
+}
+
+JobQueue to_copy(const Run& run) {
+    JobQueue queue;
+    for (const auto& job : run.jobs) {
+        if (!job->failed) queue.push_back(job);
+    }
+    return queue;
+}
+
+/// Where something is gone at the source and its copy may go, or a removal was begun.
+JobQueue to_remove(const Run& run) {
+    JobQueue queue;
+    const bool mirror = run.account.options.remove.mirror;
+    for (const auto* jobs : {&run.jobs, &run.orphans, &run.settled}) {
+        for (const auto& job : *jobs) {
+            const bool wanted = (mirror && job->record.gone > 0) || job->record.removing;
+            if (wanted && !job->failed) queue.push_back(job);
         }
     }
-    co_await scope.join();
+    return queue;
+}
+
+std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
+    constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
+    const std::size_t most = std::max(1U, run.account.options.lanes);
+    if (phase != Phase::copy) return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
+    std::size_t busy = 0;
+    for (const auto& job : queue) {
+        const std::size_t fresh = job->survey.done ? job->survey.fresh.size() : job->messages;
+        busy += fresh > 0 ? 1 : 0;
+    }
+    return std::clamp<std::size_t>(busy, 1, most);
+}
+
+/// One phase after the other, each to its end.
+Task<void> run_lanes(Run& run) {
+    Account& account = run.account;
+    std::deque<Lane> all;
+    all.emplace_back(account, 0U).take(std::move(run.sessions.source),
+                                       std::move(run.sessions.destination));
+    for (const Phase phase : {Phase::survey, Phase::copy, Phase::remove}) {
+        JobQueue queue = phase == Phase::survey ? to_survey(run)
+                         : phase == Phase::copy ? to_copy(run)
+                                                : to_remove(run);
+        if (queue.empty() || account.stopping()) continue;
+        sort_by_size(queue);
+        const std::size_t lanes = lanes_for(run, phase, queue);
+        runtime::TaskScope scope(account.environment.scheduler);
+        for (std::size_t i = 0; i < lanes; ++i) {
+            if (i == all.size()) all.emplace_back(account, static_cast<unsigned>(i));
+            scope.spawn(all[i].run(phase, queue));
+        }
+        co_await scope.join();
+    }
+    runtime::TaskScope closing(account.environment.scheduler);
+    for (Lane& lane : all) closing.spawn(lane.end());
+    co_await closing.join();
 }
 
 Task<void> store_pass(Run& run, std::int64_t started) {
@@ -449,6 +557,38 @@ Task<void> store_pass(Run& run, std::int64_t started) {
     account.writer.commit(std::move(batch));
 }
 
+/// Large accounts whose source shows no change cost one listing, not two: the destination of a
+/// smaller one is looked at in any case, so that a mailbox that was lost there is made again.
+constexpr std::size_t kListedAnywayMax = 250;
+
+Placement place_run(Run& run) {
+    return place_mailboxes(run.account.source, run.account.destination, run.account.options.names,
+                           [&run](const std::string& name) {
+                               const dedup::MailboxRecord* record = find_record(run, name);
+                               return record != nullptr ? record->destination_name : std::string();
+                           });
+}
+
+/// Whether anything is to be done at the destination, as far as the source's listing tells.
+bool needs_destination(Run& run) {
+    Account& account = run.account;
+    for (const dedup::MailboxRecord& record : run.records) {
+        if (record.archived) continue;
+        const bool to_remove = (account.options.remove.mirror && record.gone > 0) || record.removing;
+        if (to_remove || !account.source.holds(record.source_name)) return true;
+    }
+    account.destination_skipped = true;  // for is_unchanged
+    const Placement placement = place_run(run);
+    const bool changed =
+        std::any_of(placement.places.begin(), placement.places.end(), [&](const Place& place) {
+            const Mailbox& box = account.source.mailboxes[place.source];
+            const dedup::MailboxRecord* record = find_record(run, box.name);
+            return record == nullptr || !is_unchanged(account, box, nullptr, *record);
+        });
+    account.destination_skipped = false;
+    return changed;
+}
+
 Task<void> copy_steps(Run& run) {
     Account& account = run.account;
     auto records = co_await load_account(account);
@@ -459,26 +599,29 @@ Task<void> copy_steps(Run& run) {
         account.known_source.push_back(record.source_name);
         account.known_destination.push_back(record.destination_name);
     }
-    if (!co_await open_and_list(account, run.sessions)) co_return;
+    std::function<bool()> needs;
+    if (run.records.size() > kListedAnywayMax) needs = [&run] { return needs_destination(run); };
+    if (!co_await open_and_list(account, run.sessions, needs)) co_return;
     check_identity(account, account.source, account.source_endpoint);
     check_identity(account, account.destination, account.destination_endpoint);
     if (account.fatal) co_return;
-    run.placement =
-        place_mailboxes(account.source, account.destination, account.options.names,
-                        [&run](const std::string& name) {
-                            const dedup::MailboxRecord* record = find_record(run, name);
-                            return record != nullptr ? record->destination_name : std::string();
-                        });
+    if (!account.destination_skipped) {
+        const std::function<Placement()> place = [&run] { return place_run(run); };
+        auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
+        if (!renamed) co_return account.give_up(std::move(renamed).error(), std::nullopt);
+    }
+    run.placement = place_run(run);
     account.summary.mailboxes.total = run.placement.places.size();
     account.observer.account_listed(account.index, run.placement.places.size());
-    if (!account.options.dry_run) {
+    if (!account.options.dry_run && !account.destination_skipped) {
         auto created = co_await create_missing(run);
         if (!created) co_return account.give_up(std::move(created).error(), Side::destination);
         co_await subscribe_existing(run);
     }
-    tell_names(run);
+    if (!account.destination_skipped) tell_names(run);
     plan_jobs(run);
-    if (!run.jobs.empty()) co_await run_lanes(run);
+    const bool work = !run.jobs.empty() || !to_survey(run).empty() || !to_remove(run).empty();
+    if (work) co_await run_lanes(run);
 }
 
 }  // namespace
@@ -509,7 +652,8 @@ Task<Result<std::vector<dedup::MailboxRecord>>> load_account(Account& account) {
     co_return std::move(loaded->mailboxes);
 }
 
-Task<bool> open_and_list(Account& account, Sessions& sessions) {
+Task<bool> open_and_list(Account& account, Sessions& sessions,
+                         std::function<bool()> needs_destination) {
     struct Half {
         Account& account;
         std::unique_ptr<Session>& session;
@@ -524,6 +668,7 @@ Task<bool> open_and_list(Account& account, Sessions& sessions) {
                 Error error;
                 if (opened) {
                     session = std::move(*opened);
+                    if (side == Side::source) enable_qresync(account, *session);
                     auto listed = co_await list_mailboxes(*session, known);
                     if (listed) {
                         listing = std::move(*listed);
@@ -565,6 +710,11 @@ Task<bool> open_and_list(Account& account, Sessions& sessions) {
     runtime::TaskScope both(account.environment.scheduler);
     // `verify --against` has no source.
     if (!account.source_endpoint.host.empty()) both.spawn(source.run());
+    if (needs_destination) {
+        co_await both.join();
+        account.destination_skipped = !account.stopping() && !needs_destination();
+        if (account.destination_skipped) co_return true;
+    }
     both.spawn(destination.run());
     co_await both.join();
     account.listed_at = account.environment.scheduler.now();

@@ -229,9 +229,11 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         dedup::MessageRecord record;
         record.source_uid = meta.uid;
         record.destination_uid = place->second;
-        record.state = ours ? dedup::MessageState::copied : dedup::MessageState::adopted;
+        const bool copied = ours || job.copied_before.contains(place->second);
+        record.state = copied ? dedup::MessageState::copied : dedup::MessageState::adopted;
         record.size = meta.size;
         record.base = job.flags.at(meta.flags);
+        record.object = meta.object;
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
         ++(ours ? recovered : adopted);
         if (const auto flags = destination_flags.find(place->second);

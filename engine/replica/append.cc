@@ -216,6 +216,7 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         record.size = item.size;
         record.digest = item.digest;
         record.base = job.flags.at(meta.flags);
+        record.object = meta.object;
         batch.put_message(job.record.id, record);
         if (uids.empty()) job.unknown_uids.push_back(item.uid);
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);

@@ -48,4 +48,12 @@ void Account::tell_refusal(const dedup::Refusal& refusal) {
     summary.refusals.push_back(std::move(told));
 }
 
+void Account::forget_refusals(dedup::MailboxId mailbox, dedup::Batch& batch) {
+    auto at = refusals.lower_bound({mailbox, 0});
+    while (at != refusals.end() && at->first.first == mailbox) {
+        batch.erase_refusal(id, mailbox, at->first.second);
+        at = refusals.erase(at);
+    }
+}
+
 }  // namespace imapult::replica

@@ -28,6 +28,7 @@ struct Options {
     bool subscriptions = true;
     bool dry_run = false;
     bool retry_refused = false;
+    report::DeletePolicy remove;
     bool compress_on = false;  ///< also on loopback
     bool compress_off = false;
     unsigned lanes = 2;
@@ -65,6 +66,15 @@ class LedgerWriter {
 };
 
 class Lane;
+struct Job;
+
+/// A message that an earlier pass copied and that is gone from its mailbox at the source: it may
+/// have been moved.
+struct Leaver {
+    std::shared_ptr<Job> job;
+    dedup::MessageRecord record;
+    bool taken = false;  ///< found again
+};
 
 struct Account {
     Account(session::Environment& env, const Options& opts, dedup::Ledger& ledger_in,
@@ -91,6 +101,7 @@ struct Account {
     Listing source, destination;
     std::vector<std::string> known_source, known_destination;  ///< wire names of an earlier pass
     Nanos listed_at{0};          ///< when the destination's listing was taken
+    bool destination_skipped = false;  ///< nothing has changed at the source: it was not asked
     std::optional<Error> fatal;  ///< ends the account
     std::optional<Side> fatal_side;
     std::set<std::string, std::less<>>
@@ -98,6 +109,11 @@ struct Account {
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
     std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;
+    bool qresync_refused = false;  ///< the source offers QRESYNC and does not take it
+    bool search_refused = false;   ///< the source's UID SEARCH is not to be relied on
+    std::string delete_to;                ///< wire name of --delete-to, once it is looked up
+    std::optional<bool> delete_to_ready;  ///< it is there
+    std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass
     runtime::Event changed;  ///< a job or a lane finished, a fatal error came
 
     std::set<Lane*> lanes;  ///< running
@@ -129,6 +145,8 @@ struct Account {
     /// Adds a finished session's octets and round trips to the summary.
     void count_wire(Session& session);
     void tell_refusal(const dedup::Refusal& refusal);
+    /// Of a mailbox that was made anew or is gone: its messages have other UIDs now.
+    void forget_refusals(dedup::MailboxId mailbox, dedup::Batch& batch);
     void log(report::LogLevel level, const std::string& text) {
         if (observer.logs(level)) observer.log(level, summary.account + ": " + text);
     }

@@ -360,12 +360,24 @@ Task<void> Lane::watch_window(std::shared_ptr<Job> job, std::shared_ptr<Window> 
 
 Task<void> Lane::fetch(std::shared_ptr<Job> job) {
     job->all_asked = false;
-    std::size_t i = 0;
+    std::size_t i = 0, next_move = 0;
+    const auto is_move = [&] {
+        return next_move < job->moves.size() && i < job->todo.size() &&
+               job->moves[next_move].meta.uid == job->todo[i].uid;
+    };
     while (i < job->todo.size() && !stopped()) {
+        for (; is_move(); ++i) ++next_move;
+        if (job->moves_carried < next_move) {
+            const std::uint32_t next = i < job->todo.size() ? job->todo[i].uid : UINT32_MAX;
+            auto carried = co_await carry_before(job, next);
+            if (!carried) co_return fail(std::move(carried).error(), Side::destination);
+            continue;
+        }
         std::vector<std::uint32_t> uids;
         std::uint64_t bytes = 0;
         std::size_t text_bytes = 0;  // of the set, at worst
         while (i < job->todo.size() && uids.size() < kWindowMessagesMax) {
+            if (is_move()) break;
             const Meta& meta = job->todo[i];
             if (job->losses.contains(meta.uid)) {
                 job->again.emplace_back(meta.uid, Care::alone);

@@ -111,6 +111,15 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
     co_return Result<void>{};
 }
 
+void Lane::start_store(std::vector<Store>& sent, Store store) {
+    const auto words = words_of(*store.flags);
+    auto command = imap::destination::uid_store(store.set, store.mode, words, store.since,
+                                                destination_->encoding());
+    if (!command) return;
+    store.ticket = destination_->start_change(std::move(*command));
+    sent.push_back(std::move(store));
+}
+
 Task<Result<void>> Lane::store_flags(Job& job) {
     std::map<ChangeKey, std::vector<std::uint32_t>> stores;
     for (const Job::FlagChange& change : job.flag_changes) {
@@ -120,40 +129,57 @@ Task<Result<void>> Lane::store_flags(Job& job) {
         if (is_empty(key.add) && is_empty(key.remove)) continue;
         stores[key].push_back(change.destination_uid);
     }
+    const bool condstore = destination_->capabilities().has("CONDSTORE");
     SelectSink selected;
-    auto select = imap::destination::select(job.place.name, false, destination_->encoding());
+    auto select = imap::destination::select(job.place.name, condstore, destination_->encoding());
     if (!select) co_return std::unexpected(std::move(select).error());
-    std::vector<session::Ticket> tickets;
-    tickets.push_back(destination_->start_change(std::move(*select), &selected));
+    session::Ticket opening = destination_->start_change(std::move(*select), &selected);
+    std::vector<Store> sent;
+    std::optional<Error> error;
+    if (condstore) {
+        auto opened = co_await destination_->finish(opening);
+        if (!opened) co_return std::unexpected(std::move(opened).error());
+    }
     for (auto& [key, uids] : stores) {
         std::sort(uids.begin(), uids.end());
         for (const imap::UidSet& set : uid_sets(uids, 0)) {
+            // The first of the two makes the second look like somebody else's change.
+            std::optional<std::uint64_t> since = selected.highest_modseq;
             for (const auto mode :
                  {imap::destination::StoreMode::add, imap::destination::StoreMode::remove}) {
                 const Flags& flags =
                     mode == imap::destination::StoreMode::add ? key.add : key.remove;
                 if (is_empty(flags)) continue;
-                const auto words = words_of(flags);
-                auto store = imap::destination::uid_store(set, mode, words, std::nullopt,
-                                                          destination_->encoding());
-                if (store) tickets.push_back(destination_->start_change(std::move(*store)));
+                start_store(sent, {set, mode, &flags, std::exchange(since, std::nullopt), {}});
             }
         }
     }
-    const bool can_leave = destination_->capabilities().has("UNSELECT");
-    if (can_leave) tickets.push_back(destination_->start(imap::source::unselect()));
-    std::optional<Error> error;
-    for (session::Ticket& ticket : tickets) {
-        auto reply = co_await destination_->finish(ticket);
+    auto opened = co_await destination_->finish(opening);
+    if (!opened) error = std::move(opened).error();
+    if (opened && !opened->ok()) {
+        error = session::refusal(*opened, destination_->connection().peer(),
+                                 "open " + printable(job.display));
+    }
+    for (std::size_t i = 0; i < sent.size(); ++i) {  // it may grow
+        auto reply = co_await destination_->finish(sent[i].ticket);
         if (!reply && !error) error = std::move(reply).error();
-        if (reply && !reply->ok() && ticket->verb == "SELECT" && !error) {
-            error = session::refusal(*reply, destination_->connection().peer(),
-                                     "open " + printable(job.display));
-        } else if (reply && !reply->ok() && ticket->verb.find("STORE") != std::string::npos) {
+        if (!reply) continue;
+        if (reply->code == imap::ResponseCode::modified && sent[i].since) {
+            // Somebody marked these at this very moment; what the source changed is added to it.
+            auto others = imap::UidSet::parse(reply->uid_set);
+            Store again = sent[i];
+            again.since.reset();
+            if (others) again.set = std::move(*others);
+            start_store(sent, std::move(again));
+        } else if (!reply->ok()) {
             account_->log(report::LogLevel::warning,
                           job.display + ": the destination refused a change of flags: " +
                               printable(reply->text));
         }
+    }
+    if (!error && destination_->capabilities().has("UNSELECT")) {
+        auto left = co_await destination_->execute(imap::source::unselect());
+        if (!left) error = std::move(left).error();
     }
     if (error) co_return std::unexpected(std::move(*error));
     // The base moves on, so that the same change is not carried twice.
@@ -188,13 +214,20 @@ Task<Result<void>> Lane::store_flags(Job& job) {
 void Lane::checkpoint(Job& job) {
     dedup::MailboxRecord& record = job.record;
     record.complete = true;
+    if (job.survey.unsure) {
+        // What was known stays known, so that the next pass finds the same disagreement.
+        for (const Meta& meta : job.survey.fresh)
+            record.source_messages += meta.uid >= record.source_uid_next ? 1 : 0;
+    } else {
+        record.source_highest_modseq = job.highest_modseq;
+        record.source_messages =
+            static_cast<std::uint32_t>(job.exists - std::min(job.exists, job.vanished));
+    }
     record.source_uid_next = job.uid_next;
-    record.source_highest_modseq = job.highest_modseq;
-    record.source_messages =
-        static_cast<std::uint32_t>(job.exists - std::min(job.exists, job.vanished));
     record.destination_uid_next = std::max(
         {record.destination_uid_next, job.destination_uid_next, job.highest_destination_uid + 1});
-    record.destination_messages = job.destination_messages + static_cast<std::uint32_t>(job.copied);
+    record.destination_messages =
+        job.destination_messages + static_cast<std::uint32_t>(job.copied + job.moved);
     record.source_flags_checked_at =
         static_cast<std::uint64_t>(account_->environment.scheduler.clock().unix_seconds());
     dedup::Batch batch;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,7 +18,7 @@
 
 namespace imapult::replica {
 
-/// A message as planning sees it: 24 octets.
+/// A message as planning sees it: 32 octets.
 struct Meta {
     std::uint32_t uid = 0;
     std::uint32_t flags = 0;  ///< index into Job::flags
@@ -25,8 +26,9 @@ struct Meta {
     std::uint32_t size = 0;   ///< RFC822.SIZE, capped; an estimate on some servers
     std::int16_t zone = 0;    ///< minutes east of UTC
     bool has_date = false;
+    std::uint64_t object = 0;  ///< of EMAILID or X-GM-MSGID (dedup::object_of); 0: not told
 };
-static_assert(sizeof(Meta) <= 24);
+static_assert(sizeof(Meta) <= 32);
 
 /// Messages asked for by one UID FETCH, and covered by one intent.
 struct Window {
@@ -46,12 +48,44 @@ enum class Care : std::uint8_t {
     bare,         ///< … without flags, date within what every server takes
 };
 
+/// For searching what is sorted by UID.
+struct ByUid {
+    bool operator()(const Meta& meta, std::uint32_t uid) const { return meta.uid < uid; }
+    bool operator()(std::uint32_t uid, const Meta& meta) const { return uid < meta.uid; }
+};
+
+/// The flags of a message as the source has them now.
+struct FlagsSeen {
+    std::uint32_t uid, flags;  ///< flags: index into Job::flags
+};
+
+/// What has changed in a mailbox since its checkpoint (survey.cc).
+struct Survey {
+    bool done = false;
+    std::vector<Meta> fresh;         ///< not settled by an earlier pass, in rising UID
+    std::vector<FlagsSeen> changed;  ///< settled ones whose flags may have changed
+    /// Copied by earlier passes, and found gone by this one.
+    std::vector<dedup::MessageRecord> gone;
+    /// The source's counts did not agree: nothing counts as gone, and the next pass looks again.
+    bool unsure = false;
+};
+
+/// A message that is new in its mailbox at the source, and known from another one (moves.cc).
+struct Move {
+    Meta meta;
+    std::shared_ptr<Leaver> leaver;
+};
+
 struct Job {
     Place place;
     std::string display;      ///< the source's decoded name
     std::string source_name;  ///< wire
     dedup::MailboxRecord record;
     bool record_is_new = false;
+    /// Before the source's mailbox was made anew: what we copied then is ours when it is found again.
+    std::optional<dedup::MailboxId> predecessor;
+    imap::UidSet copied_before;  ///< at the destination
+    bool orphan = false;  ///< the mailbox is gone at the source; there is no place for it
 
     // The source as listed: what the checkpoint will say.
     std::uint32_t uid_validity = 0, uid_next = 0, messages = 0;
@@ -59,8 +93,10 @@ struct Job {
     // The destination as listed (or as CREATE left it).
     std::uint32_t destination_uid_validity = 0, destination_uid_next = 1, destination_messages = 0;
 
-    // This attempt's plan.
     FlagTable flags;
+    Survey survey;  ///< of a mailbox with a checkpoint; stays for all attempts
+
+    // This attempt's plan.
     std::vector<Meta> todo;  ///< to be copied, in rising UID
     AllowedFlags allowed;
     struct FlagChange {
@@ -68,6 +104,8 @@ struct Job {
         Flags add, remove, base;
     };
     std::vector<FlagChange> flag_changes;
+    std::vector<Move> moves;        ///< of todo, in rising UID: carried over, not fetched
+    std::size_t moves_carried = 0;  ///< of these, in their order
     std::vector<dedup::Intent> old_intents;
     std::vector<std::uint32_t> missing;                 ///< asked for and not sent by the source
     std::vector<std::pair<std::uint32_t, Care>> again;  ///< refused in a group: to be tried alone
@@ -79,15 +117,18 @@ struct Job {
     std::size_t windows_open = 0;  ///< asked for, not answered
     bool all_asked = false;        ///< the last window was sent
     std::size_t unsettled = 0;     ///< asked for, and not yet receipted, refused or given back
+    bool no_moves = false;         ///< the destination refused one: what is new is copied
     std::uint32_t highest_destination_uid = 0;
 
     // For the books, over all attempts of this run.
     std::uint64_t copied = 0, adopted = 0, refused = 0, vanished = 0, flags_updated = 0;
-    std::uint64_t exists = 0;          ///< at the source when it was examined
-    std::uint64_t fresh_messages = 0;  ///< listed at or above the checkpoint
+    std::uint64_t moved = 0;
+    std::uint64_t kept_by_limit = 0;  ///< gone at the source, not deleted because of --delete-limit
+    std::uint64_t exists = 0;         ///< at the source when it was examined
     std::map<std::uint32_t, unsigned>
         losses;  ///< UID: connections that ended while it was in flight
     bool started = false;
+    bool told_gone = false, told_limit = false;
     bool finished = false;
     bool failed = false;  ///< given up, with a reason in the report
 };

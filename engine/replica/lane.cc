@@ -8,6 +8,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
+#include "engine/replica/survey.h"
 
 namespace imapult::replica {
 namespace {
@@ -21,9 +22,8 @@ bool is_final(const Error& error) {
 
 }  // namespace
 
-Lane::Lane(Account& account, JobQueue& queue, unsigned number)
+Lane::Lane(Account& account, unsigned number)
     : account_(&account),
-      queue_(&queue),
       number_(number),
       wake_(account.environment.scheduler),
       window_slots_(account.environment.scheduler, kWindowsOutstanding),
@@ -67,6 +67,7 @@ Task<bool> Lane::open_sessions() {
             lane->fail(std::move(session).error(), side);
             co_return;
         }
+        if (side == Side::source) enable_qresync(*lane->account_, **session);
         (side == Side::source ? lane->source_ : lane->destination_) = std::move(*session);
     };
     if (!source_) both.spawn(open(this, Side::source));
@@ -80,12 +81,20 @@ Task<void> Lane::close_sessions(bool polite) {
     co_await replica::close_sessions(*account_, sessions, polite);
 }
 
-Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> destination) {
-    account_->lanes.insert(this);
+void Lane::take(std::unique_ptr<Session> source, std::unique_ptr<Session> destination) {
     source_ = std::move(source);
     destination_ = std::move(destination);
+}
+
+Task<void> Lane::end() {
+    co_await close_sessions(polite_ && !account_->stopping());
+}
+
+Task<void> Lane::run(Phase phase, JobQueue& queue) {
+    phase_ = phase;
+    queue_ = &queue;
+    account_->lanes.insert(this);
     unsigned failures = 0;
-    bool polite = true;
     while (!account_->stopping() && !queue_->empty()) {
         const std::uint64_t settled_before = settled_;
         Result<void> result;
@@ -95,7 +104,7 @@ Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> d
             result = std::unexpected(*error_);
         }
         if (result) break;
-        polite = false;
+        polite_ = false;
         Error error = std::move(result).error();
         const std::optional<Side> side = error_side_;
         co_await close_sessions(false);
@@ -129,7 +138,6 @@ Task<void> Lane::run(std::unique_ptr<Session> source, std::unique_ptr<Session> d
             (void)co_await account_->changed.wait(until);
         }
     }
-    co_await close_sessions(polite && !account_->stopping());
     // Callbacks of commits point here.
     auto drained = co_await account_->writer.drain();
     if (!drained) account_->give_up(std::move(drained).error(), std::nullopt);
@@ -142,9 +150,19 @@ Task<Result<void>> Lane::attempt() {
     buffered_ = 0;
     open_group_.reset();
     runtime::TaskScope scope(account_->environment.scheduler);
-    scope.spawn(appender());
-    scope.spawn(settler());
-    co_await pump();
+    switch (phase_) {
+        case Phase::survey:
+            co_await pump_surveys();
+            break;
+        case Phase::copy:
+            scope.spawn(appender());
+            scope.spawn(settler());
+            co_await pump();
+            break;
+        case Phase::remove:
+            co_await pump_removals();
+            break;
+    }
     pump_done_ = true;
     wake();
     if (account_->fatal || account_->stop.level() == report::StopToken::Level::at_once) stop(true);
@@ -157,35 +175,99 @@ Task<Result<void>> Lane::attempt() {
     co_return Result<void>{};
 }
 
+Task<bool> Lane::compress_both() {
+    const bool compress = account_->options.compress_on ||
+                          (!account_->options.compress_off && !source_->connection().is_loopback());
+    if (!compress || account_->options.dry_run) co_return true;
+    for (Session* session : {source_.get(), destination_.get()}) {
+        if (session->connection().is_loopback() && !account_->options.compress_on) continue;
+        auto done = co_await session->compress();
+        if (done) continue;
+        fail(std::move(done).error(), session->side());
+        co_return false;
+    }
+    co_return true;
+}
+
+bool Lane::put_aside(std::shared_ptr<Job> job, Error error) {
+    // A name that cannot be said to a server (it holds a line break): that mailbox stays behind.
+    if (error.code == Code::invalid_input) error.scope = Scope::mailbox;
+    if (error.scope != Scope::mailbox || error.retry == Retry::later) {
+        fail(std::move(error), std::nullopt);
+        return false;
+    }
+    give_up_job(*job, error);
+    std::erase(mine_, job);
+    return true;
+}
+
+/// False: the ledger did not take it, which ends the account.
+Task<bool> Lane::commit_and_wait(dedup::Batch batch) {
+    std::optional<bool> done;
+    account_->writer.commit(std::move(batch), [this, &done](bool ok) {
+        done = ok;
+        wake();
+    });
+    while (!done) co_await wake_.wait();
+    co_return *done;
+}
+
+/// Many mailboxes in one write: a round trip for all of them.
+Task<void> Lane::pump_surveys() {
+    constexpr std::size_t kTogether = 16;
+    if (queue_->size() > kTogether && !co_await compress_both()) co_return;
+    while (!stopped() && !queue_->empty()) {
+        runtime::TaskScope together(account_->environment.scheduler);
+        for (std::size_t n = 0; n < kTogether && !queue_->empty(); ++n) {
+            std::shared_ptr<Job> job = queue_->front();
+            queue_->pop_front();
+            mine_.push_back(job);
+            together.spawn(survey(job));
+        }
+        co_await together.join();
+    }
+}
+
+Task<void> Lane::survey(std::shared_ptr<Job> job) {
+    auto surveyed = co_await survey_mailbox(*account_, *source_, job);
+    if (error_) co_return;
+    if (!surveyed) {
+        (void)put_aside(job, std::move(surveyed).error());
+        co_return;
+    }
+    ++settled_;
+    std::erase(mine_, job);
+}
+
+Task<void> Lane::pump_removals() {
+    while (!stopped() && !queue_->empty()) {
+        std::shared_ptr<Job> job = queue_->front();
+        queue_->pop_front();
+        mine_.push_back(job);
+        auto removed = co_await remove_gone(job);
+        if (error_) co_return;
+        if (!removed) {
+            Error error = std::move(removed).error();
+            if (error.scope != Scope::mailbox || error.retry == Retry::later)
+                co_return fail(std::move(error), Side::destination);
+            account_->notice(printable(job->display), report::NoticeKind::not_deleted, error.text);
+        }
+        std::erase(mine_, job);
+    }
+}
+
 /// Jobs one after another; what needs the source again (refused and missing messages) comes when
 /// the others are through, so that nothing stalls for one bad message.
 Task<void> Lane::pump() {
-    const bool compress = account_->options.compress_on ||
-                          (!account_->options.compress_off && !source_->connection().is_loopback());
-    if (compress && !account_->options.dry_run) {
-        for (Session* session : {source_.get(), destination_.get()}) {
-            if (session->connection().is_loopback() && !account_->options.compress_on) continue;
-            auto done = co_await session->compress();
-            if (!done) co_return fail(std::move(done).error(), session->side());
-        }
-    }
+    if (!co_await compress_both()) co_return;
     while (!stopped() && !queue_->empty()) {
         std::shared_ptr<Job> job = queue_->front();
         queue_->pop_front();
         mine_.push_back(job);
         auto planned = co_await prepare(job);
         if (!planned) {
-            Error error = std::move(planned).error();
-            if (error_) co_return;
-            // A name that cannot be said to a server (it holds a line break): that mailbox stays
-            // behind.
-            if (error.code == Code::invalid_input) error.scope = Scope::mailbox;
-            if (error.scope == Scope::mailbox && error.retry != Retry::later) {
-                give_up_job(*job, error);
-                std::erase(mine_, job);
-                continue;
-            }
-            co_return fail(std::move(error), std::nullopt);
+            if (error_ || !put_aside(job, std::move(planned).error())) co_return;
+            continue;
         }
         if (account_->options.dry_run) {
             job->finished = true;
@@ -223,7 +305,10 @@ Task<void> Lane::finish_when_settled(std::shared_ptr<Job> job) {
 /// Forgets an attempt's plan; what is known is in the ledger.
 void Lane::reset_job(Job& job) {
     job.todo.clear();
-    job.flags = FlagTable();
+    for (const Move& move : job.moves) move.leaver->taken = false;  // or known by its record
+    job.moves.clear();
+    job.moves_carried = 0;
+    if (!job.survey.done) job.flags = FlagTable();
     job.flag_changes.clear();
     job.old_intents.clear();
     job.missing.clear();

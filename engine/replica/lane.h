@@ -28,14 +28,25 @@ namespace imapult::replica {
 
 using JobQueue = std::deque<std::shared_ptr<Job>>;
 
+/// What a pass does with the mailboxes, one after another: a message can only be seen to have moved
+/// when all mailboxes were looked at, and only be deleted when all moves are done.
+enum class Phase : std::uint8_t {
+    survey,  ///< what has changed where an earlier pass was (survey.cc)
+    copy,    ///< messages and flags
+    remove,  ///< what is gone at the source (remove.cc)
+};
+
 class Lane {
   public:
-    Lane(Account& account, JobQueue& queue, unsigned number);
+    Lane(Account& account, unsigned number);
     ~Lane();
+    /// Connections to begin with; they are opened where there are none.
+    void take(std::unique_ptr<Session> source, std::unique_ptr<Session> destination);
 
-    /// Takes jobs from the queue until it is empty or the account ends. Opens connections where
-    /// none are given.
-    Task<void> run(std::unique_ptr<Session> source, std::unique_ptr<Session> destination);
+    /// Takes jobs from the queue until it is empty or the account ends. Keeps its connections.
+    Task<void> run(Phase phase, JobQueue& queue);
+    /// Closes them. Once, at the end.
+    Task<void> end();
 
     /// Stop was asked for: wakes what waits, and gives the connections up if `at_once`.
     void stop(bool at_once);
@@ -48,6 +59,13 @@ class Lane {
     Task<void> close_sessions(bool polite);
     Task<Result<void>> attempt();
     Task<void> pump();
+    Task<void> pump_surveys();
+    Task<void> survey(std::shared_ptr<Job> job);
+    Task<void> pump_removals();
+    Task<bool> compress_both();
+    /// An error of one mailbox: true if the lane goes on without it, false if the attempt ends.
+    bool put_aside(std::shared_ptr<Job> job, Error error);
+    Task<bool> commit_and_wait(dedup::Batch batch);
     Task<void> finish_when_settled(std::shared_ptr<Job> job);
     void fail(Error error, std::optional<Side> side);
     void wake() { wake_.notify_all(); }
@@ -57,13 +75,39 @@ class Lane {
 
     // plan.cc: what is to be done in a mailbox
     Task<Result<void>> prepare(std::shared_ptr<Job> job);
-    Task<Result<void>> examine(Job& job, std::vector<Meta>& fresh,
-                               std::vector<FlagSink::Entry>& changed);
-    Task<Result<void>> plan_flags(Job& job, std::vector<FlagSink::Entry> changed);
+    Task<Result<void>> examine(Job& job, std::vector<Meta>& fresh);
+    Task<Result<void>> note_gone(Job& job, const std::vector<std::uint32_t>& known,
+                                 const std::vector<Meta>& there);
+    Task<Result<void>> read_predecessor(Job& job);
+    Task<Result<void>> open_source(Job& job);
+    void come_back(Job& job, const std::vector<dedup::MessageRecord>& gone,
+                   const std::vector<Meta>& fresh);
+    Task<Result<void>> plan_flags(Job& job, std::vector<FlagsSeen> changed);
     Task<Result<void>> forget_refusals_of_gone(Job& job, const std::vector<Meta>& fresh);
     Task<Result<void>> learn_allowed(Job& job);
     Task<Result<void>> ask_allowed(Job& job, const std::set<std::string, std::less<>>& keywords);
     Task<void> start_record(Job& job);
+
+    // moves.cc: messages that only changed their mailbox
+    Task<Result<void>> plan_moves(std::shared_ptr<Job> job);
+    Task<Result<void>> find_moves(std::shared_ptr<Job> job, std::vector<Move>& found);
+    Task<Result<void>> prove_by_headers(Job& job, std::vector<Move>& moves);
+    Task<Result<void>> prove_by_dates(Job& job, std::vector<Move>& moves);
+    Task<Result<void>> carry_before(std::shared_ptr<Job> job, std::uint32_t uid);
+    Task<Result<void>> carry_out(std::shared_ptr<Job> job, Job& from, std::vector<Move> moves);
+    Task<Result<void>> drop_originals(Job& from, const std::vector<Move>& moves);
+
+    // remove.cc: deletions
+    Task<Result<void>> remove_gone(std::shared_ptr<Job> job);
+    Task<Result<void>> remove_messages(Job& job, std::vector<dedup::MessageRecord> records);
+    Task<Result<void>> expunge(Job& job, const std::string& to,
+                               const std::vector<std::uint32_t>& doomed,
+                               std::optional<std::uint64_t> modseq,
+                               std::vector<std::uint32_t>& removed);
+    Task<Result<void>> mark_deleted(const imap::UidSet& set, std::optional<std::uint64_t> modseq,
+                                    std::vector<std::uint32_t>& uids);
+    Task<Result<void>> unmark(Job& job, std::vector<dedup::MessageRecord> records);
+    Task<Result<bool>> ready_delete_to();
 
     // adopt.cc: what is there already
     Task<Result<void>> adopt(Job& job, std::vector<std::uint32_t> known_destination,
@@ -114,10 +158,21 @@ class Lane {
     Task<Result<void>> finish(std::shared_ptr<Job> job);
     Task<Result<void>> resolve_uids(Job& job);
     Task<Result<void>> store_flags(Job& job);
+    /// One UID STORE on its way.
+    struct Store {
+        imap::UidSet set;
+        imap::destination::StoreMode mode;
+        const Flags* flags;
+        std::optional<std::uint64_t> since;  ///< UNCHANGEDSINCE (RFC 7162 §3.1.3)
+        session::Ticket ticket;
+    };
+    void start_store(std::vector<Store>& sent, Store store);
     void checkpoint(Job& job);
 
     Account* account_;
-    JobQueue* queue_;
+    JobQueue* queue_ = nullptr;
+    Phase phase_ = Phase::copy;
+    bool polite_ = true;  ///< no attempt has failed
     unsigned number_;
     std::unique_ptr<Session> source_, destination_;
     runtime::Event wake_;  ///< anything changed in this lane

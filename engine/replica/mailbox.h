@@ -63,6 +63,11 @@ struct Listing {
     [[nodiscard]] bool is_zimbra() const;
 
     [[nodiscard]] Mailbox* find(std::string_view wire_name);
+    /// There is such a mailbox, and it may hold messages.
+    [[nodiscard]] bool holds(std::string_view wire_name) {
+        const Mailbox* box = find(wire_name);
+        return box != nullptr && box->selectable;
+    }
 };
 
 /// One round trip where the server has LIST-STATUS (RFC 5819) or `known` names every mailbox that

@@ -16,6 +16,7 @@ struct Known {
     std::vector<std::uint32_t> source;       ///< rising
     std::vector<std::uint32_t> destination;  ///< rising, without 0
     std::vector<std::uint32_t> unplaced;     ///< of source: receipted, destination UID not told
+    std::vector<dedup::MessageRecord> gone;  ///< recorded as gone at the source
     std::vector<dedup::Intent> intents;
 };
 
@@ -26,6 +27,7 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
     auto visited =
         ledger.visit_messages(mailbox, first, UINT32_MAX, [&](const dedup::MessageRecord& message) {
             known.source.push_back(message.source_uid);
+            if (message.gone) known.gone.push_back(message);
             if (message.destination_uid >= destination_first && message.destination_uid != 0) {
                 known.destination.push_back(message.destination_uid);
             }
@@ -52,24 +54,36 @@ std::set<std::string, std::less<>> keywords_of(const Job& job) {
     return words;
 }
 
-/// With --retry-refused: what the destination refused in earlier passes, below the checkpoint.
-std::vector<std::uint32_t> refused_before(const Account& account, const Job& job,
-                                          std::uint32_t base) {
-    std::vector<std::uint32_t> uids;
-    if (!account.options.retry_refused || base <= 1) return uids;
-    const dedup::MailboxId id = job.record.id;
-    for (auto at = account.refusals.lower_bound({id, 0}); at != account.refusals.end(); ++at) {
-        if (at->first.first != id || at->first.second >= base) break;
-        uids.push_back(at->first.second);
-    }
-    return uids;
-}
-
 }  // namespace
+
+Task<Result<void>> Lane::read_predecessor(Job& job) {
+    if (!job.predecessor || job.record.complete || !job.copied_before.empty())
+        co_return Result<void>{};
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = *job.predecessor;
+    auto read = co_await account_->read_ledger([&ledger, id]() -> Result<imap::UidSet> {
+        std::vector<std::uint32_t> uids;
+        auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
+            if (message.state == dedup::MessageState::copied && message.destination_uid != 0)
+                uids.push_back(message.destination_uid);
+            return true;
+        });
+        if (!visited) return std::unexpected(std::move(visited).error());
+        std::sort(uids.begin(), uids.end());
+        imap::UidSet set;
+        for (const std::uint32_t uid : uids) set.add(uid);
+        return set;
+    });
+    if (!read) co_return std::unexpected(std::move(read).error());
+    job.copied_before = std::move(*read);
+    co_return Result<void>{};
+}
 
 Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
     const dedup::MailboxRecord& record = job->record;
-    const std::uint32_t base = record.complete ? record.source_uid_next : 1;
+    // From the checkpoint on, and from the first message that is to be copied all the same.
+    std::uint32_t base = record.complete ? record.source_uid_next : 1;
+    if (!job->survey.fresh.empty()) base = std::min(base, job->survey.fresh.front().uid);
     dedup::Ledger& ledger = account_->ledger;
     Known known;
     if (!job->record_is_new) {
@@ -81,11 +95,19 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         known = std::move(*read);
     }
     job->old_intents = std::move(known.intents);
+    auto before = co_await read_predecessor(*job);
+    if (!before) co_return before;
 
     std::vector<Meta> fresh;
-    std::vector<FlagSink::Entry> changed;
-    auto examined = co_await examine(*job, fresh, changed);
-    if (!examined) co_return examined;
+    std::vector<FlagsSeen> changed;
+    if (record.complete) {
+        IMAPULT_ASSERT(job->survey.done);
+        fresh = job->survey.fresh;
+        changed = job->survey.changed;
+    } else {
+        auto examined = co_await examine(*job, fresh);
+        if (!examined) co_return examined;
+    }
 
     // What an earlier attempt settled is not asked for again.
     for (const Meta& meta : fresh) {
@@ -100,6 +122,18 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         job->todo.push_back(meta);
     }
     job->todo.shrink_to_fit();
+    const auto first_refused = account_->refusals.lower_bound({record.id, 0});
+    const bool refusals =
+        first_refused != account_->refusals.end() && first_refused->first.first == record.id;
+    if (record.complete && (!job->todo.empty() || refusals)) {
+        auto opened = co_await open_source(*job);
+        if (!opened) co_return opened;
+    }
+    come_back(*job, known.gone, fresh);
+    if (!record.complete && fresh.size() == job->exists) {
+        auto left = co_await note_gone(*job, known.source, fresh);
+        if (!left) co_return left;
+    }
     auto forgotten = co_await forget_refusals_of_gone(*job, fresh);
     if (!forgotten) co_return forgotten;
     std::uint64_t bytes = 0;
@@ -109,22 +143,23 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         account_->observer.mailbox_started(account_->index, job->display, job->exists,
                                            job->todo.size(), bytes);
     }
-    if (record.complete) {
-        const std::uint64_t expected = record.source_messages + job->fresh_messages;
-        if (expected > job->exists) {
-            account_->notice(printable(job->display), report::NoticeKind::deleted_at_source,
-                             std::to_string(expected - job->exists) +
-                                 " messages copied earlier are gone at the source; they were kept "
-                                 "at the destination");
-        }
+    if (!job->survey.gone.empty() && !account_->options.remove.mirror && !job->told_gone) {
+        job->told_gone = true;
+        account_->notice(printable(job->display), report::NoticeKind::deleted_at_source,
+                         std::to_string(job->survey.gone.size()) +
+                             " messages copied earlier are gone at the source; they were kept "
+                             "at the destination");
     }
     auto planned = co_await plan_flags(*job, std::move(changed));
     if (!planned) co_return planned;
     if (!account_->options.dry_run) co_await start_record(*job);
     auto adopted = co_await adopt(*job, std::move(known.destination), std::move(known.unplaced));
     if (!adopted) co_return adopted;
+    auto moved = co_await plan_moves(job);
+    if (!moved) co_return moved;
     if (account_->options.dry_run) {
-        job->copied = job->todo.size();
+        job->moved = job->moves.size();
+        job->copied = job->todo.size() - job->moves.size();
         job->flags_updated = job->flag_changes.size();
         report::Progress progress;
         progress.copied = job->copied;
@@ -144,10 +179,7 @@ Task<Result<void>> Lane::forget_refusals_of_gone(Job& job, const std::vector<Met
     for (auto at = account_->refusals.lower_bound({id, 0});
          at != account_->refusals.end() && at->first.first == id; ++at) {
         const std::uint32_t uid = at->first.second;
-        const bool listed =
-            std::binary_search(fresh.begin(), fresh.end(), Meta{uid, 0, 0, 0, 0, false},
-                               [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
-        if (listed) continue;
+        if (std::binary_search(fresh.begin(), fresh.end(), uid, ByUid{})) continue;
         unlisted.push_back(uid);
     }
     if (unlisted.empty()) co_return Result<void>{};
@@ -178,12 +210,77 @@ Task<Result<void>> Lane::forget_refusals_of_gone(Job& job, const std::vector<Met
     co_return Result<void>{};
 }
 
-/// EXAMINE, the metadata of new messages and the flags that changed: one write, one round trip.
-Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
-                                 std::vector<FlagSink::Entry>& changed) {
-    const dedup::MailboxRecord& record = job.record;
+/// A message that was believed gone, and is listed: it is there.
+void Lane::come_back(Job& job, const std::vector<dedup::MessageRecord>& gone,
+                     const std::vector<Meta>& fresh) {
+    dedup::Batch batch;
+    for (dedup::MessageRecord record : gone) {
+        const bool listed =
+            std::binary_search(fresh.begin(), fresh.end(), record.source_uid, ByUid{});
+        if (!listed) continue;
+        record.gone = record.removing = false;
+        batch.put_message(job.record.id, record);
+        if (job.record.gone > 0) --job.record.gone;
+    }
+    if (batch.empty() || account_->options.dry_run) return;
+    batch.put_mailbox(job.record);
+    account_->writer.commit(std::move(batch));
+}
+
+/// A pass that was interrupted before its checkpoint has copied messages that are gone since.
+Task<Result<void>> Lane::note_gone(Job& job, const std::vector<std::uint32_t>& known,
+                                   const std::vector<Meta>& there) {
+    std::vector<std::uint32_t> left;
+    for (const std::uint32_t uid : known) {
+        if (!std::binary_search(there.begin(), there.end(), uid, ByUid{})) left.push_back(uid);
+    }
+    if (left.empty() || account_->options.dry_run) co_return Result<void>{};
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    auto batch = co_await account_->read_ledger([&]() -> Result<dedup::Batch> {
+        dedup::Batch out;
+        auto visited = ledger.visit_messages(
+            id, left.front(), left.back(), [&](const dedup::MessageRecord& message) {
+                if (message.gone ||
+                    !std::binary_search(left.begin(), left.end(), message.source_uid))
+                    return true;
+                dedup::MessageRecord gone = message;
+                gone.gone = true;
+                out.put_message(id, gone);
+                ++job.record.gone;
+                return true;
+            });
+        if (!visited) return std::unexpected(std::move(visited).error());
+        return out;
+    });
+    if (!batch) co_return std::unexpected(std::move(batch).error());
+    batch->put_mailbox(job.record);
+    account_->writer.commit(std::move(*batch));
+    co_return Result<void>{};
+}
+
+/// For bodies and headers of a mailbox that was surveyed.
+Task<Result<void>> Lane::open_source(Job& job) {
+    SelectSink selected;
+    auto examine = imap::source::examine(job.source_name, {}, source_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    auto reply = co_await source_->execute(std::move(*examine), &selected);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (!reply->ok()) {
+        co_return std::unexpected(session::refusal(*reply, source_->connection().peer(),
+                                                   "open the mailbox " + printable(job.display)));
+    }
+    if (selected.uid_validity && *selected.uid_validity != job.uid_validity) {
+        co_return ::imapult::fail(
+            Code::unavailable, Scope::mailbox, Retry::never,
+            "the mailbox was replaced (UIDVALIDITY) while it was being read; run again");
+    }
+    co_return Result<void>{};
+}
+
+/// A mailbox without a checkpoint: EXAMINE and the metadata of all messages, in one write.
+Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh) {
     const imap::CapabilitySet& can = source_->capabilities();
-    const std::uint32_t base = record.complete ? record.source_uid_next : 1;
     const std::uint32_t last = job.uid_next > 0 ? job.uid_next - 1 : UINT32_MAX;
 
     SelectSink selected;
@@ -193,58 +290,30 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = source_->start(std::move(*examine), &selected);
 
-    MetaSink metas(base, last, job.flags);
+    imap::FetchItems items;
+    items.flags = items.internal_date = items.size = true;
+    items.email_id = can.has("OBJECTID");
+    items.gm_message_id = can.has("X-GM-EXT-1");
+    MetaSink metas(1, last, job.flags);
     session::Ticket asked;
-    if (last >= base && (job.messages > 0 || job.uid_next == 0)) {
-        imap::FetchItems items;
-        items.flags = items.internal_date = items.size = true;
-        auto fetch = imap::source::uid_fetch(imap::UidSet(base, last), items, std::nullopt,
+    if (last >= 1 && (job.messages > 0 || job.uid_next == 0)) {
+        auto fetch = imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt,
                                              source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         asked = source_->start(std::move(*fetch), &metas);
     }
-    FlagSink flags(1, base > 1 ? base - 1 : 0, job.flags);
-    session::Ticket reflagged;
-    const bool by_modseq = record.source_highest_modseq > 0 && job.highest_modseq > 0;
-    const bool same = by_modseq && record.source_highest_modseq == job.highest_modseq;
-    if (record.complete && base > 1 && !same && job.messages > 0) {
-        imap::FetchItems items;
-        items.flags = true;
-        std::optional<std::uint64_t> since;
-        if (by_modseq) since = record.source_highest_modseq;
-        auto fetch =
-            imap::source::uid_fetch(imap::UidSet(1, base - 1), items, since, source_->encoding());
-        if (!fetch) co_return std::unexpected(std::move(fetch).error());
-        reflagged = source_->start(std::move(*fetch), &flags);
-    }
-
-    MetaSink again(1, base > 1 ? base - 1 : 0, job.flags);
-    std::vector<session::Ticket> retried;
-    for (const imap::UidSet& set : uid_sets(refused_before(*account_, job, base), 0)) {
-        imap::FetchItems items;
-        items.flags = items.internal_date = items.size = true;
-        auto fetch = imap::source::uid_fetch(set, items, std::nullopt, source_->encoding());
-        if (fetch) retried.push_back(source_->start(std::move(*fetch), &again));
-    }
-
     auto reply = co_await source_->finish(opened);
     Result<session::Reply> got;
-    Result<session::Reply> flagged;
     if (asked) got = co_await source_->finish(asked);
-    if (reflagged) flagged = co_await source_->finish(reflagged);
-    for (session::Ticket& ticket : retried) (void)co_await source_->finish(ticket);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     if (!reply->ok()) {
         co_return std::unexpected(session::refusal(*reply, source_->connection().peer(),
                                                    "open the mailbox " + printable(job.display)));
     }
-    for (const auto* answer : {&got, &flagged}) {
-        if (!*answer) co_return std::unexpected((*answer).error());
-        if (!(*answer)->ok()) {
-            co_return std::unexpected(
-                session::refusal(**answer, source_->connection().peer(),
-                                 "list the messages of " + printable(job.display)));
-        }
+    if (!got) co_return std::unexpected(std::move(got).error());
+    if (!got->ok()) {
+        co_return std::unexpected(session::refusal(
+            *got, source_->connection().peer(), "list the messages of " + printable(job.display)));
     }
     if (selected.uid_validity && *selected.uid_validity != job.uid_validity) {
         if (!job.record_is_new) {
@@ -259,16 +328,12 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
     job.exists = selected.exists;
     // What came since the listing counts for the next attempt too: job.uid_next covers it then.
     job.messages = std::max(job.messages, static_cast<std::uint32_t>(selected.exists));
+    if (!selected.mailbox_id.empty()) job.record.source_mailbox_id = selected.mailbox_id;
     fresh = metas.take();
     // UIDNEXT is not to be trusted everywhere (mailutils says one too few): what EXISTS counts is
     // looked for.
-    const std::uint64_t expected =
-        job.exists -
-        std::min<std::uint64_t>(job.exists, record.complete ? record.source_messages : 0);
-    if (fresh.size() < expected && last < UINT32_MAX - 1) {
+    if (fresh.size() < job.exists && last < UINT32_MAX - 1) {
         MetaSink more(last + 1, UINT32_MAX, job.flags);
-        imap::FetchItems items;
-        items.flags = items.internal_date = items.size = true;
         auto fetch = imap::source::uid_fetch(imap::UidSet(last + 1, UINT32_MAX), items,
                                              std::nullopt, source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
@@ -277,17 +342,13 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh,
         for (const Meta& meta : more.take()) fresh.push_back(meta);
         if (!fresh.empty()) job.uid_next = std::max(job.uid_next, fresh.back().uid + 1);
     }
-    changed = flags.take();
-    job.fresh_messages = fresh.size();
-    const std::vector<Meta> older = again.take();
-    fresh.insert(fresh.begin(), older.begin(), older.end());
-    if (job.uid_next == 0) job.uid_next = fresh.empty() ? base : fresh.back().uid + 1;
+    if (job.uid_next == 0) job.uid_next = fresh.empty() ? 1 : fresh.back().uid + 1;
     co_return Result<void>{};
 }
 
 /// Compares the source's flags with the base in the ledger: only what changed at the source is
 /// carried over, so that what users changed at the destination stays.
-Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagSink::Entry> changed) {
+Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagsSeen> changed) {
     if (changed.empty()) co_return Result<void>{};
     std::sort(changed.begin(), changed.end(),
               [](const auto& a, const auto& b) { return a.uid < b.uid; });
@@ -306,8 +367,10 @@ Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagSink::Entry> chang
                     if (next->uid != record.source_uid) return true;
                     const Flags& now = table.at(next->flags);
                     if (now == record.base) return true;
-                    out.push_back({record.source_uid, record.destination_uid,
-                                   minus(now, record.base), minus(record.base, now), now});
+                    Flags add = minus(now, record.base), remove = minus(record.base, now);
+                    if (is_empty(add) && is_empty(remove)) return true;  // another case, no more
+                    out.push_back({record.source_uid, record.destination_uid, std::move(add),
+                                   std::move(remove), now});
                     return true;
                 });
             if (!visited) return std::unexpected(std::move(visited).error());
@@ -377,12 +440,7 @@ Task<void> Lane::start_record(Job& job) {
     dedup::Batch batch;
     batch.put_mailbox(job.record);
     batch.make_durable();
-    bool done = false;
-    account_->writer.commit(std::move(batch), [this, &done](bool) {
-        done = true;
-        wake();
-    });
-    while (!done) co_await wake_.wait();
+    (void)co_await commit_and_wait(std::move(batch));
     job.record_is_new = false;
 }
 

@@ -46,6 +46,9 @@ bool SelectSink::on_untagged(const imap::Event& event) {
         case imap::ResponseCode::highest_modseq:
             if (!status->numbers.empty()) highest_modseq = status->numbers[0];
             return true;
+        case imap::ResponseCode::mailbox_id:
+            if (!status->words.empty()) mailbox_id = status->words.front();
+            return true;
         case imap::ResponseCode::permanent_flags:
             permanent_flags.assign(status->words.begin(), status->words.end());
             return true;
@@ -68,6 +71,11 @@ bool MetaSink::on_untagged(const imap::Event& event) {
         meta.zone = fetch->internal_date_zone;
         meta.has_date = true;
     }
+    if (!fetch->email_id.empty()) {
+        meta.object = dedup::object_of(fetch->email_id);
+    } else if (fetch->gm_message_id) {
+        meta.object = dedup::object_of(std::to_string(*fetch->gm_message_id));
+    }
     if (!metas_.empty() && metas_.back().uid >= meta.uid) sorted_ = false;
     metas_.push_back(meta);
     return true;
@@ -84,6 +92,7 @@ std::vector<Meta> MetaSink::take() {
         if (!is_empty(flags_->at(part.flags))) meta.flags = part.flags;
         if (part.size != 0) meta.size = part.size;
         if (part.has_date) meta.date = part.date, meta.zone = part.zone, meta.has_date = true;
+        if (part.object != 0) meta.object = part.object;
     }
     metas_.clear();
     for (const auto& [uid, meta] : whole) metas_.push_back(meta);

@@ -22,6 +22,7 @@ class SelectSink final : public session::Sink {
     std::optional<std::uint32_t> uid_validity, uid_next;
     std::optional<std::uint64_t> highest_modseq;
     std::vector<std::string> flags, permanent_flags;
+    std::string mailbox_id;  ///< OBJECTID (RFC 8474); empty: not told
 };
 
 /// Metadata of the messages in [first, last]: one Meta each, in the order they come.

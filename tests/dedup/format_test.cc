@@ -63,6 +63,21 @@ MessageRecord message() {
             .base = {.system = kSeen | kDraft, .keywords = "$A b"}};
 }
 
+MailboxRecord gone_mailbox() {
+    MailboxRecord m = mailbox();
+    m.gone = 256;
+    m.removing = true;
+    return m;
+}
+
+MessageRecord gone_message() {
+    MessageRecord m = message();
+    m.state = MessageState::copied;
+    m.gone = m.removing = true;
+    m.object = 0x0102030405060708;
+    return m;
+}
+
 Intent intent() {
     return {.mailbox = 258,
             .sequence = 4097,
@@ -117,6 +132,12 @@ TEST(Format, ValuesAreAsDocumented) {
     EXPECT_EQ(hex(format::encode(message())),
               "1271ac028020" + std::string(kDigestHex) + "0424412062");
     EXPECT_EQ(hex(format::encode(MessageRecord{.source_uid = 5})), "11000000");
+    EXPECT_EQ(hex(format::encode(gone_mailbox())),
+              "020705494e424f5802496e"
+              "018001ffffffff0f80808080808080808001"
+              "03040506024631ac028002");
+    EXPECT_EQ(hex(format::encode(gone_message())),
+              "217107ac0280200102030405060708" + std::string(kDigestHex) + "0424412062");
     EXPECT_EQ(hex(format::encode(intent())),
               "01090a02010201" + std::string(kDigestHex) + "ac02800100");
     EXPECT_EQ(hex(format::encode(refusal())),
@@ -126,7 +147,7 @@ TEST(Format, ValuesAreAsDocumented) {
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
-    EXPECT_EQ(format::kVersion, 1U);
+    EXPECT_EQ(format::kVersion, 2U);
 }
 
 /// One kind of record: its key and value, and whether (and as what) a value is read again.
@@ -162,6 +183,10 @@ std::vector<Kind> kinds() {
         kind("account", account_key(7), encode(account()), "accounts", decode_account),
         kind("mailbox", mailbox_key(7, 258), encode(mailbox()), "mailboxes", decode_mailbox),
         kind("message", message_key(258, 5), encode(message()), "messages", decode_message),
+        kind("gone mailbox", mailbox_key(7, 258), encode(gone_mailbox()), "mailboxes",
+             decode_mailbox),
+        kind("gone message", message_key(258, 5), encode(gone_message()), "messages",
+             decode_message),
         kind("intent", intent_key(258, 4097), encode(intent()), "intents", decode_intent),
         kind("refusal", refusal_key(7, 258, 5), encode(refusal()), "refusals", decode_refusal),
         kind("pass", pass_key(7), encode(pass()), "passes", decode_pass),
@@ -199,7 +224,7 @@ TEST(Format, AnotherLayoutIsDamage) {
     for (const Kind& k : kinds()) {
         if (k.name == "number") continue;
         std::string value = k.value;
-        value[0] = static_cast<char>(value[0] ^ 0x30);
+        value[0] = static_cast<char>(value[0] ^ 0x40);
         EXPECT_FALSE(k.reencode(k.key, value)) << k.name;
     }
 }
@@ -252,12 +277,35 @@ TEST(Format, AnotherVersionIsRefused) {
         ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
     }
     WriteBatch batch;
-    batch.changes.push_back({Family::meta, "format", format::encode_number(2), false});
+    batch.changes.push_back({Family::meta, "format", format::encode_number(3), false});
     ASSERT_TRUE(open_memory_store(disk)->commit_and_wait(std::move(batch)));
     for (const bool read_only : {false, true}) {
         const auto ledger = Ledger::open(open_memory_store(disk), read_only);
         ASSERT_FALSE(ledger);
         EXPECT_EQ(ledger.error().code, Code::state_version);
+    }
+}
+
+TEST(Format, VersionOneIsReadAndBecomesTwoWhenItIsWritten) {
+    auto disk = std::make_shared<MemoryDisk>();
+    {
+        ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
+    }
+    WriteBatch batch;
+    batch.changes.push_back({Family::meta, "format", format::encode_number(1), false});
+    batch.changes.push_back({Family::messages, format::message_key(3, 4),
+                             format::encode(MessageRecord{.source_uid = 4}), false});
+    ASSERT_TRUE(open_memory_store(disk)->commit_and_wait(std::move(batch)));
+    for (const bool read_only : {true, false}) {
+        const auto ledger = Ledger::open(open_memory_store(disk), read_only);
+        ASSERT_TRUE(ledger);
+        const auto messages = (*ledger)->messages(3, 0, UINT32_MAX);
+        ASSERT_TRUE(messages);
+        ASSERT_EQ(messages->size(), 1U);
+        EXPECT_FALSE(messages->front().gone);
+        const auto version = open_memory_store(disk)->get(Family::meta, "format");
+        ASSERT_TRUE(version);
+        EXPECT_EQ(*version, format::encode_number(read_only ? 1 : 2));
     }
 }
 

@@ -189,6 +189,17 @@ TEST(Command, Destination) {
     EXPECT_FALSE(destination::uid_store({4, 4}, destination::StoreMode::add, {}, {}, kSync));
 }
 
+TEST(Command, DeletingMovingAndRenaming) {
+    EXPECT_EQ(wire(destination::uid_expunge({4, 5}, kSync)), " UID EXPUNGE 4:5\r\n");
+    EXPECT_FALSE(destination::uid_expunge({}, kSync)) << "it would be another command";
+    EXPECT_EQ(wire(destination::uid_copy({4, 4}, "a b", kSync)), " UID COPY 4 \"a b\"\r\n");
+    EXPECT_EQ(wire(destination::uid_move({4, 4}, "Trash", kSync)), " UID MOVE 4 Trash\r\n");
+    EXPECT_FALSE(destination::uid_move({4, 4}, "", kSync));
+    EXPECT_FALSE(destination::uid_copy({}, "Trash", kSync));
+    EXPECT_EQ(wire(destination::rename("a", "b c", kSync)), " RENAME a \"b c\"\r\n");
+    EXPECT_FALSE(destination::rename("a", "", kSync));
+}
+
 TEST(Flag, Validity) {
     for (const std::string_view good : {"\\Seen", "$Forwarded", "a.b-c_d", "\\Foo", "a[b", "a&b"}) {
         EXPECT_TRUE(is_valid_flag(good)) << good;

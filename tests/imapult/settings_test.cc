@@ -278,5 +278,40 @@ TEST(StateFolder, Defaults) {
     EXPECT_EQ(*state_folder("/a/../b"), "/b");
 }
 
+TEST_F(SettingsTest, DeletionsAreOffUnlessAskedForAndThenLimited) {
+    EXPECT_FALSE(good().options.remove.mirror);
+    arguments_.delete_mirror = true;
+    const campaign::DeletePolicy usual = good().options.remove;
+    EXPECT_TRUE(usual.mirror);
+    EXPECT_EQ(usual.percent_max, 10U);
+    EXPECT_EQ(usual.messages_max, 1000U);
+    arguments_.delete_limit = "25 %, 40";
+    arguments_.delete_to = "Trash/Old";
+    EXPECT_EQ(good().options.remove.percent_max, 25U);
+    EXPECT_EQ(good().options.remove.messages_max, 40U);
+    EXPECT_EQ(good().options.remove.to, "Trash/Old");
+}
+
+TEST_F(SettingsTest, ALimitThatIsNotNamedIsNone) {
+    arguments_.delete_mirror = true;
+    arguments_.delete_limit = "5000";
+    EXPECT_EQ(good().options.remove.percent_max, std::nullopt);
+    EXPECT_EQ(good().options.remove.messages_max, 5000U);
+    arguments_.delete_limit = "100%";
+    EXPECT_EQ(good().options.remove.percent_max, 100U);
+    EXPECT_EQ(good().options.remove.messages_max, std::nullopt);
+}
+
+TEST_F(SettingsTest, ADeleteLimitIsUnderstoodOrRefused) {
+    arguments_.delete_mirror = true;
+    for (const char* text : {"101%", "ten", "-1", "5,5", "5%,5%", "%", "5;6", ","}) {
+        arguments_.delete_limit = text;
+        EXPECT_THAT(bad(), Contains(HasSubstr("--delete-limit"))) << text;
+    }
+    arguments_.delete_limit = "10%";
+    arguments_.delete_mirror = false;
+    EXPECT_THAT(bad(), Contains(HasSubstr("--delete mirror")));
+}
+
 }  // namespace
 }  // namespace imapult::program

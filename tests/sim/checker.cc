@@ -102,6 +102,7 @@ void Simulation::check_equal(const std::string& when, std::size_t account,
             problem(who, record.destination_name + ": two mailboxes were copied into it");
         }
     }
+    check_marks(who, account);
     std::uint64_t total = 0;
     for (const auto& box : source_.mailboxes(accounts_[account])) {
         if (!box.selectable) continue;
@@ -129,11 +130,19 @@ void Simulation::check_mailbox(const std::string& when, std::size_t account,
     AccountTruth& truth = truth_[account];
     MailboxTruth& box = truth.mailboxes[inbox_folded(record.source_name)];
 
-    Counts must = box.kept;
+    // What is gone at the source: kept, or with --delete mirror deleted unless somebody changed it.
+    Counts must = scenario_.mirror ? Counts{} : box.kept;
     Counts may = box.maybe;
+    const bool exact = !trouble_.connections && !trouble_.memory_lost && !trouble_.adoption;
+    const bool deleted = exact && !scenario_.fuse && scenario_.destination.offers("UIDPLUS");
+    for (const auto& [content, count] : box.kept) {
+        if (scenario_.mirror)
+            may[content] += deleted ? std::min(count, truth.marked[content]) : count;
+    }
     for (const auto& message : there) ++must[content_of(*message.body)];
-    for (const auto& [content, count] : truth.own[inbox_folded(record.destination_name)])
-        must[content] += count;
+    const auto view = destination_.mailbox(accounts_[account], record.destination_name);
+    if (!view) return problem(where, "there is no such mailbox at the destination");
+    for (const auto& [content, count] : truth.own[view->uidvalidity]) must[content] += count;
     Counts found;
     std::map<Content, const imapd::Message*> sample;
     for (const auto& message : there) sample[content_of(*message.body)] = &message;
@@ -160,16 +169,29 @@ void Simulation::check_mailbox(const std::string& when, std::size_t account,
                                " should be");
         }
     }
-    Counts marked;
-    for (const auto& message : here) {
-        if (message.flags.has(kOwnKeyword)) ++marked[content_of(*message.body)];
-    }
-    if (marked != truth.marked[inbox_folded(record.destination_name)]) {
-        problem(where, "what the destination's users marked is not as they left it");
-    }
     check_details(where, account, there, here);
     box.carried.clear();
     for (const auto& message : there) box.carried.insert(message.uid);
+}
+
+/// What the destination's users marked stays, wherever it is carried; a copy of it is marked, too.
+void Simulation::check_marks(const std::string& when, std::size_t account) {
+    Counts marked;
+    for (const auto& box : destination_.mailboxes(accounts_[account])) {
+        for (const auto& message : destination_.messages(accounts_[account], box.name)) {
+            if (message.flags.has(kOwnKeyword)) ++marked[content_of(*message.body)];
+        }
+    }
+    const Counts& before = truth_[account].marked;
+    const bool some_lost = std::any_of(before.begin(), before.end(), [&](const auto& entry) {
+        return marked[entry.first] < entry.second;
+    });
+    const bool more = std::any_of(marked.begin(), marked.end(), [&](const auto& entry) {
+        const auto known = before.find(entry.first);
+        return entry.second > (known == before.end() ? 0 : known->second);
+    });
+    if (some_lost || (more && !trouble_.moves))
+        problem(when, "what the destination's users marked is not as they left it");
 }
 
 /// Dates, flags and order, as exactly as the seed's history allows.
@@ -230,7 +252,7 @@ void Simulation::check_untouched(const std::string& when, const Summaries& summa
                                  const std::string& before) {
     for (const auto& summary : summaries) {
         const auto& m = summary.messages;
-        if (m.copied + m.adopted + m.flags_updated > 0) {
+        if (m.copied + m.adopted + m.flags_updated + m.moved + m.deleted > 0) {
             problem(when, summary.account + ": nothing had changed, but " +
                               std::to_string(m.copied) + " messages were copied, " +
                               std::to_string(m.adopted) + " adopted and flags of " +

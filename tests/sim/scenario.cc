@@ -156,6 +156,8 @@ Scenario make_scenario(std::uint64_t seed) {
     s.lanes = static_cast<unsigned>(random.between(1, 4));
     const std::size_t passes = random.between(1, 4);
     for (std::size_t i = 0; i < passes; ++i) s.passes.push_back(make_pass(random, i == 0));
+    s.mirror = random.chance(0.5);
+    s.fuse = s.mirror && random.chance(0.2);
     return s;
 }
 
@@ -183,6 +185,7 @@ std::string describe(const Scenario& s) {
         << s.organisation.mailboxes << " mailboxes, " << s.organisation.messages << " messages"
         << (s.large_message ? " and a large one" : "") << ", " << s.lanes << " lanes, "
         << s.passes.size() << " passes";
+    if (s.mirror) out << (s.fuse ? ", deletions follow up to the limit" : ", deletions follow");
     if (s.copied_before > 0) out << ", copied before: " << s.copied_before;
     return out.str();
 }

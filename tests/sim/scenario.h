@@ -47,6 +47,8 @@ struct Scenario {
     bool large_message = false;
     double copied_before = 0;  ///< part of the messages that another tool has copied
     unsigned lanes = 2;
+    bool mirror = false;  ///< --delete mirror
+    bool fuse = false;    ///< … with its usual limit
     std::vector<PassPlan> passes;  ///< without the two calm ones at the end
 };
 

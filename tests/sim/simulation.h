@@ -48,7 +48,9 @@ class Simulation {
 
     // users.cc
     void users_work(std::size_t account, std::size_t changes);
-    void change_source(std::size_t account);
+    void change_source(std::size_t account, bool meanwhile);
+    void message_left(std::size_t account, const std::string& box, const imapd::Message& message);
+    void rename_or_remove(std::size_t account, const std::string& box);
     void change_destination(std::size_t account);
     void make_anew(std::size_t account, bool at_source);
     Task<void> users_meanwhile(runtime::Event& finished, const bool& done);
@@ -60,6 +62,7 @@ class Simulation {
                      const report::AccountSummary& summary);
     void check_mailbox(const std::string& when, std::size_t account,
                        const dedup::MailboxRecord& record, const std::set<std::uint32_t>& refused);
+    void check_marks(const std::string& when, std::size_t account);
     void check_details(const std::string& when, std::size_t account,
                        const std::vector<imapd::Message>& source,
                        const std::vector<imapd::Message>& destination);

@@ -31,9 +31,10 @@ struct MailboxTruth {
 struct AccountTruth {
     std::map<std::string, MailboxTruth> mailboxes;  ///< by wire name at the source
     std::map<Content, std::set<std::string>> flags_ever;
-    /// What users put into a mailbox of the destination themselves, by inbox_folded() name.
-    std::map<std::string, Counts> own;
-    std::map<std::string, Counts> marked;  ///< … and marked with kOwnKeyword
+    /// What users put into a mailbox of the destination themselves, by its UIDVALIDITY, which stays
+    /// when it is renamed.
+    std::map<std::uint32_t, Counts> own;
+    Counts marked;  ///< messages of the destination that they marked with kOwnKeyword
 };
 
 /// Servers list the inbox as INBOX or Inbox.
@@ -48,6 +49,7 @@ inline constexpr std::string_view kOwnKeyword = "$Local";
 struct Trouble {
     bool connections = false;  ///< or crashes: outcomes were unknown
     bool memory_lost = false;  ///< the ledger, or a UIDVALIDITY
+    bool moves = false;        ///< messages changed their mailbox at the source
     bool adoption = false;     ///< there were copies before the first pass
 };
 

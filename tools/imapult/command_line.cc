@@ -33,6 +33,7 @@ const std::map<std::string, campaign::Compress> kCompress = {
     {"on", campaign::Compress::on},
     {"off", campaign::Compress::off},
 };
+const std::map<std::string, bool> kDelete = {{"none", false}, {"mirror", true}};
 const std::map<std::string, campaign::VerifyDepth> kDepths = {
     {"counts", campaign::VerifyDepth::counts},
     {"metadata", campaign::VerifyDepth::metadata},
@@ -195,6 +196,19 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
             ->group("Mailboxes");
         app.add_flag("--retry-refused", data.retry_refused,
                      "try messages again that the destination refused in an earlier run");
+        add_choice(app, "--delete", data.delete_mirror, kDelete,
+                   "what becomes of copies whose originals were deleted at the source: none keeps "
+                   "them (default); mirror deletes those that imapult copied and nobody changed")
+            ->group("Deletions");
+        app.add_option("--delete-limit", data.delete_limit,
+                       "delete nothing of a mailbox where a run would delete more than this: a "
+                       "part, a number or both (default: 10%,1000)")
+            ->type_name("P%[,N]|N")
+            ->group("Deletions");
+        app.add_option("--delete-to", data.delete_to,
+                       "move them to this mailbox of the destination instead of deleting them")
+            ->type_name("MAILBOX")
+            ->group("Deletions");
     }
 }
 
@@ -212,7 +226,8 @@ constexpr VerbHelp kDataVerbs[] = {
      "               --source-password-file alice.old \\\n"
      "               --destination imaps://alice%40example.com@new.example.com \\\n"
      "               --destination-password-file alice.new\n"
-     "  imapult copy … --dry-run --exclude 'Trash*' --map 'Sent Items=Sent'\n"},
+     "  imapult copy … --dry-run --exclude 'Trash*' --map 'Sent Items=Sent'\n"
+     "  imapult copy … --delete mirror --delete-to 'Deleted by the migration'\n"},
     {Verb::migrate, "migrate", "Copy many accounts at once",
      "Examples:\n"
      "  imapult migrate --accounts accounts.csv --source imaps://old.example.com \\\n"

@@ -44,6 +44,9 @@ struct DataArguments {
     bool no_special_use = false;
     bool no_subscriptions = false;
     bool retry_refused = false;
+    bool delete_mirror = false;
+    std::string delete_limit;  ///< "10%,1000"; empty: the default
+    std::string delete_to;
     unsigned connections = 0;
     unsigned accounts_at_once = 0;
     std::string bytes_per_second_max;

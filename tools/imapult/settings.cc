@@ -83,9 +83,31 @@ class Preparation {
                 options.bytes_per_second_max = *bytes;
             }
         }
+        deletions(options.remove);
         auto folder = state_folder(arguments_.state_dir);
         if (folder) options.state_dir = std::move(*folder);
         if (!folder) error(folder.error().text);
+    }
+
+    void deletions(campaign::DeletePolicy& policy) {
+        policy.mirror = arguments_.delete_mirror;
+        if (!arguments_.delete_limit.empty()) {
+            const auto limit = parse_delete_limit(arguments_.delete_limit);
+            if (limit) {
+                policy.percent_max = limit->percent_max;
+                policy.messages_max = limit->messages_max;
+            } else {
+                error(limit.error().text);
+            }
+        }
+        const std::string& to = arguments_.delete_to;
+        if (!policy.mirror && !(to.empty() && arguments_.delete_limit.empty()))
+            error("--delete-limit and --delete-to say how --delete mirror deletes; it is missing");
+        if (!to.empty() && (!is_utf8(to) || to.starts_with('/') || to.ends_with('/') ||
+                            printable(to, SIZE_MAX) != to)) {
+            error("--delete-to: the name of a mailbox is needed, with / between levels");
+        }
+        policy.to = to;
     }
 
     void names() {
@@ -412,6 +434,32 @@ Result<std::string> state_folder(const std::string& given) {
     const auto absolute = std::filesystem::absolute(folder, failed);
     if (failed) return invalid("--state: the folder's name cannot be used");
     return absolute.lexically_normal().string();
+}
+
+Result<campaign::DeletePolicy> parse_delete_limit(std::string_view text) {
+    campaign::DeletePolicy policy;
+    policy.percent_max.reset();
+    policy.messages_max.reset();
+    bool fine = !text.empty();
+    while (fine && !text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        std::string_view part = trim(text.substr(0, comma));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+        const bool percent = part.ends_with('%');
+        if (percent) part = trim(part.substr(0, part.size() - 1));
+        const auto number = parse_number(part);
+        fine = number && (!percent || *number <= 100) &&
+               !(percent ? policy.percent_max.has_value() : policy.messages_max.has_value());
+        if (!fine) break;
+        if (percent) {
+            policy.percent_max = static_cast<unsigned>(*number);
+        } else {
+            policy.messages_max = *number;
+        }
+    }
+    if (fine) return policy;
+    return invalid("--delete-limit: a part of the mailbox such as 10%, a number of messages such as "
+                   "1000, or both (10%,1000) are needed");
 }
 
 Result<std::uint64_t> parse_byte_count(std::string_view text) {

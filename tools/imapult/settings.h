@@ -27,6 +27,9 @@ std::expected<Settings, std::vector<std::string>> prepare(Verb verb, const DataA
 /// `--state`, or $XDG_STATE_HOME/imapult, or ~/.local/state/imapult; absolute.
 Result<std::string> state_folder(const std::string& given);
 
+/// "10%", "1000" or "10%,1000": what is not named is no limit. invalid_input.
+Result<campaign::DeletePolicy> parse_delete_limit(std::string_view text);
+
 /// "1500", "10M", "1.5G": k, M and G are powers of 1024. invalid_input.
 Result<std::uint64_t> parse_byte_count(std::string_view text);
 

@@ -19,6 +19,7 @@ std::string safe(std::string_view text) {
 Json mailboxes_json(const campaign::MailboxCounts& counts) {
     return {{"total", counts.total},
             {"created", counts.created},
+            {"renamed", counts.renamed},
             {"unchanged", counts.unchanged},
             {"failed", counts.failed}};
 }
@@ -32,6 +33,9 @@ Json messages_json(const campaign::MessageCounts& counts) {
             {"skipped", counts.skipped},
             {"flags_updated", counts.flags_updated},
             {"deleted", counts.deleted},
+            {"moved", counts.moved},
+            {"gone_at_source", counts.gone_at_source},
+            {"kept_by_limit", counts.kept_by_limit},
             {"not_reached", counts.not_reached}};
 }
 

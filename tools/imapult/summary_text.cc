@@ -47,6 +47,19 @@ std::string counts_line(const Outcome& outcome, const Totals& totals) {
         line += fmt::format("{} messages not reached; the same command goes on with them\n",
                             with_thousands(m.not_reached));
     }
+    if (m.moved > 0) {
+        line += fmt::format("{} messages moved inside the destination, as at the source\n",
+                            with_thousands(m.moved));
+    }
+    if (m.deleted > 0) {
+        line += fmt::format("{} messages {} at the destination, as at the source\n",
+                            with_thousands(m.deleted), outcome.dry_run ? "to delete" : "deleted");
+    }
+    if (m.gone_at_source > 0) {
+        line += fmt::format("{} messages copied earlier are gone at the source and kept at the "
+                            "destination\n",
+                            with_thousands(m.gone_at_source));
+    }
     return line;
 }
 

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "dedup/ledger.h"
 #include "dedup/memory_store.h"
@@ -56,6 +57,7 @@ class WriterProcess {
         EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
         output_ = ends[0];
         pid_ = fork();
+        if (pid_ < 0) throw std::system_error(errno, std::system_category());
         if (pid_ == 0) {
             dup2(ends[1], STDOUT_FILENO);
             execl(IMAPULT_LEDGER_WRITER, "ledger_writer", folder.c_str(), groups.c_str(), nullptr);

@@ -23,7 +23,8 @@ struct Run {
     Placement placement;
     std::vector<std::shared_ptr<Job>> jobs;
     std::vector<std::shared_ptr<Job>> orphans;  ///< mailboxes that are gone at the source
-    std::vector<std::shared_ptr<Job>> settled;  ///< unchanged ones, where something may be to delete
+    std::vector<std::shared_ptr<Job>>
+        settled;  ///< unchanged ones, where something may be to delete
     std::uint64_t unchanged_messages = 0, unchanged_refused = 0;
 };
 
@@ -365,11 +366,11 @@ void plan_jobs(Run& run) {
         if (record.archived || account.source.holds(record.source_name)) continue;
         // Nothing of it is left to be followed, or another mailbox goes to its place now: what
         // stands there is recognised as that one's.
-        const bool settled = record.complete && record.source_messages == 0 && record.gone == 0 &&
-                             !record.removing;
-        const bool replaced = std::any_of(
-            run.placement.places.begin(), run.placement.places.end(),
-            [&](const Place& place) { return place.name == record.destination_name; });
+        const bool settled =
+            record.complete && record.source_messages == 0 && record.gone == 0 && !record.removing;
+        const bool replaced =
+            std::any_of(run.placement.places.begin(), run.placement.places.end(),
+                        [&](const Place& place) { return place.name == record.destination_name; });
         if (settled || replaced) {
             dedup::MailboxRecord old = record;
             old.archived = true;
@@ -380,7 +381,8 @@ void plan_jobs(Run& run) {
         account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
                        "the mailbox is gone at the source; its copy was left as it is");
         const Mailbox* there = account.destination.find(record.destination_name);
-        const bool same = there != nullptr && there->uid_validity == record.destination_uid_validity;
+        const bool same =
+            there != nullptr && there->uid_validity == record.destination_uid_validity;
         if (!same) continue;
         run.orphans.push_back(job_of(account, record, printable(record.source_name)));
         run.orphans.back()->orphan = true;
@@ -503,7 +505,8 @@ JobQueue to_remove(const Run& run) {
 std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
     constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
     const std::size_t most = std::max(1U, run.account.options.lanes);
-    if (phase != Phase::copy) return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
+    if (phase != Phase::copy)
+        return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
     std::size_t busy = 0;
     for (const auto& job : queue) {
         const std::size_t fresh = job->survey.done ? job->survey.fresh.size() : job->messages;
@@ -516,8 +519,8 @@ std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
 Task<void> run_lanes(Run& run) {
     Account& account = run.account;
     std::deque<Lane> all;
-    all.emplace_back(account, 0U).take(std::move(run.sessions.source),
-                                       std::move(run.sessions.destination));
+    all.emplace_back(account, 0U)
+        .take(std::move(run.sessions.source), std::move(run.sessions.destination));
     for (const Phase phase : {Phase::survey, Phase::copy, Phase::remove}) {
         JobQueue queue = phase == Phase::survey ? to_survey(run)
                          : phase == Phase::copy ? to_copy(run)
@@ -574,7 +577,8 @@ bool needs_destination(Run& run) {
     Account& account = run.account;
     for (const dedup::MailboxRecord& record : run.records) {
         if (record.archived) continue;
-        const bool to_remove = (account.options.remove.mirror && record.gone > 0) || record.removing;
+        const bool to_remove =
+            (account.options.remove.mirror && record.gone > 0) || record.removing;
         if (to_remove || !account.source.holds(record.source_name)) return true;
     }
     account.destination_skipped = true;  // for is_unchanged

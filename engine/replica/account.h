@@ -21,8 +21,8 @@ struct Sessions {
     std::unique_ptr<Session> source, destination;
 };
 /// Opens both sides at once and lists them; tries again where the server asks for patience. False:
-/// account.fatal says why, and both are closed. With `needs_destination` the destination is not even
-/// contacted (account.destination_skipped) where that says no once the source is listed.
+/// account.fatal says why, and both are closed. With `needs_destination` the destination is not
+/// even contacted (account.destination_skipped) where that says no once the source is listed.
 Task<bool> open_and_list(Account& account, Sessions& sessions,
                          std::function<bool()> needs_destination = {});
 Task<void> close_sessions(Account& account, Sessions& sessions, bool polite);

@@ -74,6 +74,8 @@ struct Leaver {
     std::shared_ptr<Job> job;
     dedup::MessageRecord record;
     bool taken = false;  ///< found again
+    bool looked_at = false;
+    std::optional<dedup::Sha256> header;  ///< of the copy, strict; read once in a pass
 };
 
 struct Account {
@@ -100,17 +102,17 @@ struct Account {
     LedgerWriter writer;
     Listing source, destination;
     std::vector<std::string> known_source, known_destination;  ///< wire names of an earlier pass
-    Nanos listed_at{0};          ///< when the destination's listing was taken
+    Nanos listed_at{0};                ///< when the destination's listing was taken
     bool destination_skipped = false;  ///< nothing has changed at the source: it was not asked
-    std::optional<Error> fatal;  ///< ends the account
+    std::optional<Error> fatal;        ///< ends the account
     std::optional<Side> fatal_side;
     std::set<std::string, std::less<>>
         proved_keywords;  ///< accepted by the destination in an APPEND
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
     std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;
-    bool qresync_refused = false;  ///< the source offers QRESYNC and does not take it
-    bool search_refused = false;   ///< the source's UID SEARCH is not to be relied on
+    bool qresync_refused = false;         ///< the source offers QRESYNC and does not take it
+    bool search_refused = false;          ///< the source's UID SEARCH is not to be relied on
     std::string delete_to;                ///< wire name of --delete-to, once it is looked up
     std::optional<bool> delete_to_ready;  ///< it is there
     std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass

@@ -82,10 +82,11 @@ struct Job {
     std::string source_name;  ///< wire
     dedup::MailboxRecord record;
     bool record_is_new = false;
-    /// Before the source's mailbox was made anew: what we copied then is ours when it is found again.
+    /// Before the source's mailbox was made anew: what we copied then is ours when it is found
+    /// again.
     std::optional<dedup::MailboxId> predecessor;
     imap::UidSet copied_before;  ///< at the destination
-    bool orphan = false;  ///< the mailbox is gone at the source; there is no place for it
+    bool orphan = false;         ///< the mailbox is gone at the source; there is no place for it
 
     // The source as listed: what the checkpoint will say.
     std::uint32_t uid_validity = 0, uid_next = 0, messages = 0;

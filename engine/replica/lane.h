@@ -91,6 +91,7 @@ class Lane {
     // moves.cc: messages that only changed their mailbox
     Task<Result<void>> plan_moves(std::shared_ptr<Job> job);
     Task<Result<void>> find_moves(std::shared_ptr<Job> job, std::vector<Move>& found);
+    Task<Result<void>> look_at_copies(Job& job, const std::vector<Move>& moves);
     Task<Result<void>> prove_by_headers(Job& job, std::vector<Move>& moves);
     Task<Result<void>> prove_by_dates(Job& job, std::vector<Move>& moves);
     Task<Result<void>> carry_before(std::shared_ptr<Job> job, std::uint32_t uid);

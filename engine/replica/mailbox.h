@@ -54,7 +54,7 @@ struct Listing {
     std::string prefix;              ///< of the personal namespace, wire form: "" or "INBOX."
     char separator = '/';            ///< of the personal namespace; 0: flat
     std::map<std::string, std::string> id;  ///< keys in lower case
-    bool namespaces_told = false;    ///< the server has NAMESPACE: prefix is what it says
+    bool namespaces_told = false;           ///< the server has NAMESPACE: prefix is what it says
     struct StorageQuota {
         std::uint64_t used_bytes = 0, limit_bytes = 0;
     };

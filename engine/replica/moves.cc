@@ -127,6 +127,35 @@ Task<Result<void>> Lane::find_moves(std::shared_ptr<Job> job, std::vector<Move>&
     co_return co_await prove_by_dates(*job, found);
 }
 
+/// Headers of the copies that were not read yet: a new message may be like many old ones.
+Task<Result<void>> Lane::look_at_copies(Job& job, const std::vector<Move>& moves) {
+    std::vector<Move> unread;
+    for (const Move& move : moves) {
+        if (!move.leaver->looked_at) unread.push_back(move);
+    }
+    std::map<Copy, Leaver*> leavers;
+    for (const Move& move : unread) leavers[copy_of(move)] = move.leaver.get();
+    for (const auto& [from, uids] : copies_of(unread)) {
+        auto examine =
+            imap::source::examine(from->record.destination_name, {}, destination_->encoding());
+        if (!examine) continue;
+        SelectSink selected;
+        auto opened = co_await destination_->execute(std::move(*examine), &selected);
+        if (!opened) co_return std::unexpected(std::move(opened).error());
+        if (!opened->ok() || selected.uid_validity != from->record.destination_uid_validity)
+            continue;
+        auto headers = co_await read_headers(*destination_, uids, job.flags);
+        if (!headers) co_return std::unexpected(std::move(headers).error());
+        for (const HeaderSink::Entry& entry : *headers) {
+            const auto leaver = leavers.find({from.get(), entry.candidate.uid});
+            if (leaver != leavers.end()) leaver->second->header = entry.candidate.header.strict;
+        }
+    }
+    // Only now: another lane that looks for them at the same time must not take them for unlike.
+    for (const auto& [unused, leaver] : leavers) leaver->looked_at = true;
+    co_return Result<void>{};
+}
+
 /// Keeps of `moves`, which are of equal size, those whose headers prove it: one for a new message.
 Task<Result<void>> Lane::prove_by_headers(Job& job, std::vector<Move>& moves) {
     std::vector<std::uint32_t> here;
@@ -141,21 +170,8 @@ Task<Result<void>> Lane::prove_by_headers(Job& job, std::vector<Move>& moves) {
         arrivals[entry.candidate.uid] = entry.candidate.header;
         ++owners[entry.candidate.header.strict];
     }
-    std::map<Copy, Strict> copies;
-    for (const auto& [from, uids] : copies_of(moves)) {
-        auto examine =
-            imap::source::examine(from->record.destination_name, {}, destination_->encoding());
-        if (!examine) continue;
-        SelectSink selected;
-        auto opened = co_await destination_->execute(std::move(*examine), &selected);
-        if (!opened) co_return std::unexpected(std::move(opened).error());
-        if (!opened->ok() || selected.uid_validity != from->record.destination_uid_validity)
-            continue;
-        auto headers = co_await read_headers(*destination_, uids, job.flags);
-        if (!headers) co_return std::unexpected(std::move(headers).error());
-        for (const HeaderSink::Entry& entry : *headers)
-            copies[{from.get(), entry.candidate.uid}] = entry.candidate.header.strict;
-    }
+    auto looked = co_await look_at_copies(job, moves);
+    if (!looked) co_return looked;
     std::vector<Move> kept;
     for (auto at = moves.begin(); at != moves.end();) {
         const auto end = std::find_if(
@@ -165,8 +181,7 @@ Task<Result<void>> Lane::prove_by_headers(Job& job, std::vector<Move>& moves) {
         bool alike = arrival != arrivals.end() && arrival->second.strong &&
                      owners[arrival->second.strict] == 1;
         for (auto move = at; move != end && alike; ++move) {
-            const auto copy = copies.find(copy_of(*move));
-            if (copy == copies.end() || copy->second != arrival->second.strict) continue;
+            if (move->leaver->header != arrival->second.strict) continue;
             if (same == nullptr) {
                 same = &*move;
                 continue;

@@ -300,9 +300,9 @@ bool Simulation::run_pass(const PassPlan& plan, Summaries& summaries) {
              ", source " + std::to_string(m.source) + ", there " + std::to_string(m.already_there) +
              ", copied " + std::to_string(m.copied) + ", adopted " + std::to_string(m.adopted) +
              ", refused " + std::to_string(m.refused) + ", flags " +
-             std::to_string(m.flags_updated) + ", moved " + std::to_string(m.moved) +
-             ", deleted " + std::to_string(m.deleted) + ", gone " +
-             std::to_string(m.gone_at_source) + ", not reached " + std::to_string(m.not_reached) +
+             std::to_string(m.flags_updated) + ", moved " + std::to_string(m.moved) + ", deleted " +
+             std::to_string(m.deleted) + ", gone " + std::to_string(m.gone_at_source) +
+             ", not reached " + std::to_string(m.not_reached) +
              (summary.failure ? "; " + summary.failure->error.text : ""));
     }
     return true;

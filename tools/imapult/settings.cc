@@ -458,8 +458,9 @@ Result<campaign::DeletePolicy> parse_delete_limit(std::string_view text) {
         }
     }
     if (fine) return policy;
-    return invalid("--delete-limit: a part of the mailbox such as 10%, a number of messages such as "
-                   "1000, or both (10%,1000) are needed");
+    return invalid(
+        "--delete-limit: a part of the mailbox such as 10%, a number of messages such as "
+        "1000, or both (10%,1000) are needed");
 }
 
 Result<std::uint64_t> parse_byte_count(std::string_view text) {

@@ -56,9 +56,10 @@ std::string counts_line(const Outcome& outcome, const Totals& totals) {
                             with_thousands(m.deleted), outcome.dry_run ? "to delete" : "deleted");
     }
     if (m.gone_at_source > 0) {
-        line += fmt::format("{} messages copied earlier are gone at the source and kept at the "
-                            "destination\n",
-                            with_thousands(m.gone_at_source));
+        line += fmt::format(
+            "{} messages copied earlier are gone at the source and kept at the "
+            "destination\n",
+            with_thousands(m.gone_at_source));
     }
     return line;
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "dedup/identity.h"
 #include "dedup/ledger.h"
 #include "engine/base/report.h"
 #include "engine/replica/mailbox.h"

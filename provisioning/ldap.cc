@@ -183,6 +183,16 @@ bool is_loopback_host(std::string_view host) {
            (ntohl(address.s_addr) >> 24U) == 127;
 }
 
+/// "localhost" means this machine (RFC 6761, section 6.3), also where no resolver knows it: libldap
+/// tries one URL after the other. Behind TLS it stays a name, which the certificate must show.
+std::string urls_of(const LdapTarget& target) {
+    constexpr std::string_view kLocal = "ldap://localhost";
+    if (target.starttls || !target.url.starts_with(kLocal)) return target.url;
+    const std::string rest = target.url.substr(kLocal.size());
+    if (!rest.empty() && !rest.starts_with(':')) return target.url;
+    return target.url + " ldap://127.0.0.1" + rest;
+}
+
 }  // namespace
 
 Result<LdapTarget> parse_ldap_url(std::string_view url, bool allow_cleartext) {
@@ -225,7 +235,7 @@ Result<LdapTarget> parse_ldap_url(std::string_view url, bool allow_cleartext) {
 Result<LdapSession> LdapSession::connect(const LdapTarget& target) {
     auto handle = std::make_shared<Handle>();
     LDAP*& ldap = handle->ldap;
-    if (ldap_initialize(&ldap, target.url.c_str()) != LDAP_SUCCESS) {
+    if (ldap_initialize(&ldap, urls_of(target).c_str()) != LDAP_SUCCESS) {
         return invalid("the directory's URL is not one that libldap takes: " +
                        printable(target.url));
     }

@@ -60,7 +60,7 @@ struct Compared {
 void note_leavers(Account& account, const std::shared_ptr<Job>& job) {
     for (const dedup::MessageRecord& record : job->survey.gone) {
         if (record.destination_uid == 0) continue;
-        account.leavers.emplace(record.size, std::make_shared<Leaver>(Leaver{job, record}));
+        account.leavers.emplace(record.size, std::make_shared<Leaver>(job, record));
     }
 }
 

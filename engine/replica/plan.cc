@@ -130,7 +130,9 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         if (!opened) co_return opened;
     }
     come_back(*job, known.gone, fresh);
-    if (!record.complete && fresh.size() == job->exists) {
+    if (record.complete ? !job->survey.unsure : fresh.size() == job->exists) {
+        const std::uint32_t checkpoint = record.complete ? record.source_uid_next : 1;
+        std::erase_if(known.source, [&](std::uint32_t uid) { return uid < checkpoint; });
         auto left = co_await note_gone(*job, known.source, fresh);
         if (!left) co_return left;
     }
@@ -227,7 +229,8 @@ void Lane::come_back(Job& job, const std::vector<dedup::MessageRecord>& gone,
     account_->writer.commit(std::move(batch));
 }
 
-/// A pass that was interrupted before its checkpoint has copied messages that are gone since.
+/// A pass that was interrupted before its checkpoint has copied messages that are gone since:
+/// `known` ones that `there` does not show.
 Task<Result<void>> Lane::note_gone(Job& job, const std::vector<std::uint32_t>& known,
                                    const std::vector<Meta>& there) {
     std::vector<std::uint32_t> left;

@@ -3,6 +3,7 @@
 // Both are found by what the messages are, as multisets (dedup/identity.h).
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -69,9 +70,10 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
     std::uint32_t floor = std::max(job.record.destination_uid_next, 1U);
     for (const dedup::Intent& intent : job.old_intents)
         floor = std::min(floor, std::max(intent.floor, 1U));
-    const bool worth = !job.todo.empty() && job.destination_messages > 0;
+    const bool worth = !job.todo.empty() && job.destination_messages > 0 &&
+                       (job.destination_uid_next > floor || floor == 1);
     imap::UidSet unknown;
-    if ((worth || recovering) && job.destination_uid_next > floor) {
+    if (worth || recovering) {
         std::uint32_t from = floor;
         for (const std::uint32_t uid : known_destination) {
             if (uid >= job.destination_uid_next) break;
@@ -83,10 +85,10 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
 
     std::vector<dedup::Pair> pairs;
     std::map<std::uint32_t, std::uint32_t> destination_flags;
-    if (!unknown.empty() && !job.todo.empty()) {
+    if ((worth || recovering) && !job.todo.empty()) {
         co_await select_lock_.take(1);
-        auto found =
-            co_await match(job, unknown, recovering, std::move(unplaced), pairs, destination_flags);
+        auto found = co_await match(job, unknown, known_destination, recovering,
+                                    std::move(unplaced), pairs, destination_flags);
         select_lock_.give(1);
         if (!found) co_return found;
     }
@@ -159,9 +161,29 @@ Task<Result<void>> Lane::place(Job& job, const std::vector<dedup::Pair>& pairs) 
     co_return Result<void>{};
 }
 
+/// UIDNEXT is not to be trusted everywhere (mailutils says too little): what stands beyond it in
+/// the selected mailbox of the destination.
+Task<Result<std::vector<std::uint32_t>>> Lane::beyond_uid_next(Job& job) {
+    const std::uint32_t first =
+        std::max({job.destination_uid_next, job.record.destination_uid_next, 1U});
+    imap::FetchItems items;
+    items.flags = true;
+    FlagSink sink(first, UINT32_MAX, job.flags);
+    auto fetch = imap::source::uid_fetch(imap::UidSet(first, UINT32_MAX - 1), items, std::nullopt,
+                                         destination_->encoding());
+    if (!fetch) co_return std::unexpected(std::move(fetch).error());
+    auto reply = co_await destination_->execute(std::move(*fetch), &sink);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    std::vector<std::uint32_t> uids;
+    for (const FlagSink::Entry& entry : sink.take()) uids.push_back(entry.uid);
+    std::sort(uids.begin(), uids.end());
+    co_return uids;
+}
+
 /// `unplaced` come first: their copies have landed for certain and must not be taken for equal ones
 /// of other messages.
-Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
+Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
+                               const std::vector<std::uint32_t>& known, bool recovering,
                                std::vector<std::uint32_t> unplaced, std::vector<dedup::Pair>& pairs,
                                std::map<std::uint32_t, std::uint32_t>& destination_flags) {
     auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
@@ -179,12 +201,16 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
         for (std::uint64_t uid = range.first; uid <= range.last; ++uid)
             theirs.push_back(static_cast<std::uint32_t>(uid));
     }
+    auto beyond = co_await beyond_uid_next(job);
+    if (!beyond) co_return std::unexpected(std::move(beyond).error());
+    std::set_difference(beyond->begin(), beyond->end(), known.begin(), known.end(),
+                        std::back_inserter(theirs));
     auto there = co_await read_headers(*destination_, theirs, job.flags);
     if (!there) co_return std::unexpected(std::move(there).error());
     std::vector<dedup::Pair> placed;
-    auto known = co_await pair_up(job, std::move(unplaced), true, *there, placed);
-    if (known) known = co_await place(job, placed);
-    if (!known) co_return known;
+    auto found = co_await pair_up(job, std::move(unplaced), true, *there, placed);
+    if (found) found = co_await place(job, placed);
+    if (!found) co_return found;
     std::vector<std::uint32_t> ours;
     if (recovering && job.record.complete) {
         for (const dedup::Intent& intent : job.old_intents) {
@@ -201,7 +227,7 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown, bool recovering,
         for (const Meta& meta : job.todo) ours.push_back(meta.uid);
     }
     for (const auto& entry : *there) destination_flags[entry.candidate.uid] = entry.flags;
-    auto found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
+    found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
     if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());

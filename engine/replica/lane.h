@@ -114,7 +114,9 @@ class Lane {
     Task<Result<void>> adopt(Job& job, std::vector<std::uint32_t> known_destination,
                              std::vector<std::uint32_t> unplaced);
     Task<Result<void>> settle(Job& job);
-    Task<Result<void>> match(Job& job, imap::UidSet unknown, bool recovering,
+    Task<Result<std::vector<std::uint32_t>>> beyond_uid_next(Job& job);
+    Task<Result<void>> match(Job& job, imap::UidSet unknown,
+                             const std::vector<std::uint32_t>& known, bool recovering,
                              std::vector<std::uint32_t> unplaced, std::vector<dedup::Pair>& pairs,
                              std::map<std::uint32_t, std::uint32_t>& destination_flags);
     Task<Result<void>> pair_up(Job& job, std::vector<std::uint32_t> ours, bool recovering,

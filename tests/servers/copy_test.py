@@ -8,11 +8,8 @@ import subprocess
 from lab import corpus
 from lab.case import ImapultCase, main
 from lab.compare import compare, tree
-from lab.courier import Courier
-from lab.cyrus import Cyrus
 from lab.dovecot import Dovecot
 from lab.imap import quote
-from lab.mailutils import Mailutils
 from lab.relay import Relay
 
 # What imapult may say to a source (protocol rule: read-only by construction).
@@ -129,32 +126,6 @@ class Copy(ImapultCase):
             # The login, one batch, the logout: one round trip of work. A side that is not needed has none.
             self.assertLessEqual(seen["turns"], 3, f"{seen}\n{result}")
         self.assertLess(total, 10_000, str(result))
-
-    def test_dovecot_to_cyrus(self):
-        source, destination = self.server(Dovecot), self.server(Cyrus)
-        corpus.fill(source, corpus.small(600, 6))
-        self.copied_once(source, destination)
-        self.assert_equal(source, destination)
-
-    def test_courier_to_dovecot(self):
-        source, destination = self.server(Courier), self.server(Dovecot, format="sdbox")
-        corpus.fill(source, corpus.small(300, 6))
-        self.copied_once(source, destination)
-        self.assert_equal(source, destination)
-
-    def test_a_source_without_extensions(self):
-        source, destination = self.server(Mailutils), self.server(Dovecot, format="sdbox")
-        # It has no keywords and shows dates of its own; what it shows is what must arrive.
-        plain = [(path, [(body, [], None) for body, _, _ in messages]) for path, messages in corpus.small(200, 4)]
-        corpus.fill(source, plain)
-        arguments = ["copy", "--source", source.url(), "--destination", destination.url("alice"),
-                     *self.passwords(), "--state", self.state(), "--json"]
-        result = self.imapult(*arguments)
-        self.assert_books(result)
-        self.assertEqual(result.summary["messages"]["copied"], 200)
-        with destination.connect("alice") as there, source.connect() as here:
-            self.assert_no_differences(compare(here, there))
-        self.assertEqual(self.imapult(*arguments).summary["messages"]["copied"], 0)
 
     def test_the_source_is_only_read(self):
         source, destination = self.server(Dovecot), self.server(Dovecot, format="sdbox")

@@ -79,7 +79,7 @@ endfunction()
 # imapult_fuzz(NAME SOURCE LIBS…): a libFuzzer program where IMAPULT_FUZZ is on; everywhere else the
 # same target replays its corpus tests/fuzz/corpus/NAME as a regression test, then random mutations
 # of it for IMAPULT_FUZZ_SMOKE_SECONDS.
-set(IMAPULT_FUZZ_SMOKE_SECONDS 5 CACHE STRING "How long each fuzz-smoke test mutates its corpus")
+set(IMAPULT_FUZZ_SMOKE_SECONDS 3 CACHE STRING "How long each fuzz-smoke test mutates its corpus")
 function(imapult_fuzz name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE ${ARGN} imapult_base)

@@ -53,7 +53,13 @@ class Case(unittest.TestCase):
         except Unavailable as reason:
             self.skipTest(str(reason))
         self.addCleanup(server.stop)
+        self.addCleanup(self.tell_log, server)
         return server
+
+    def tell_log(self, server):
+        """What the server itself has to say about a test that failed."""
+        if not self._outcome.success:
+            print(f"--- log of {server.name} on port {server.port}\n{server.log()}", flush=True)
 
     def connect(self, server, user=None, **options):
         connection = server.connect(user, **options)

@@ -58,7 +58,8 @@ class Case(unittest.TestCase):
 
     def tell_log(self, server):
         """What the server itself has to say about a test that failed."""
-        if not self._outcome.success:
+        result = self._outcome.result
+        if any(test is self for test, _ in (*result.errors, *result.failures)):
             print(f"--- log of {server.name} on port {server.port}\n{server.log()}", flush=True)
 
     def connect(self, server, user=None, **options):

@@ -172,8 +172,9 @@ class Server:
                 _own_mounts()
 
         with open(self.folder / "log", "ab") as log:
+            # A group of its own: Cyrus's master ends everybody in its group that it may signal.
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     preexec_fn=prepare, **options)
+                                     start_new_session=True, preexec_fn=prepare, **options)
         self.pids.append(child.pid)
         return child.pid
 

@@ -17,6 +17,14 @@ char upper(char c) {
     return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
 }
 
+/// A component begins or ends here: its name is never folded, what is indented below is another
+/// line.
+bool is_component_line(std::string_view line) {
+    const std::string_view head = trim(line.substr(0, 64));
+    return equal_ignoring_case(head.substr(0, 6), "BEGIN:") ||
+           equal_ignoring_case(head.substr(0, 4), "END:");
+}
+
 bool is_name(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_';
@@ -68,6 +76,7 @@ bool LineReader::next(std::string_view& line, std::size_t& number) {
     if (rest_.empty()) return false;
     number = line_;
     line = physical();
+    if (is_component_line(line)) return true;
     bool buffered = false;
     const auto keep = [&] {
         if (!buffered) buffer_.assign(line);

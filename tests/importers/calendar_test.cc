@@ -139,6 +139,15 @@ TEST(CalendarFile, LinesThatAreNoPropertyJoinTheDescription) {
     EXPECT_THAT(item.repairs, SizeIs(1));
 }
 
+TEST(CalendarFile, WhatIsIndentedBelowABeginIsNoPartOfItsName) {
+    const CleanItem item =
+        clean(read(calendar("BEGIN:VEVENT\r\n ODD\r\n" + kPlain + "END:VEVENT\r\n more\r\n")));
+    EXPECT_THAT(item.body, HasSubstr("BEGIN:VEVENT\r\n"));
+    EXPECT_THAT(item.body, HasSubstr("END:VEVENT\r\n"));
+    EXPECT_THAT(item.body, Not(HasSubstr("ODD")));
+    EXPECT_THAT(item.repairs, Not(SizeIs(0)));
+}
+
 TEST(CalendarFile, AnUnknownCharsetLeavesNoBrokenBytes) {
     const CleanItem item =
         clean(read(calendar(event("UID:1\r\nDTSTART:20260105T090000Z\r\nSUMMARY;ENCODING=QUOTED-"

@@ -6,6 +6,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 #include "engine/replica/renames.h"
 #include "engine/replica/survey.h"
 
@@ -760,6 +761,7 @@ Task<void> copy_account(Account& account) {
                         });
         if (!told && !account.options.dry_run) account.tell_refusal(refusal);
     }
+    tell_unexamined(account);
     balance(run);
     set_result(account);
     co_await store_pass(run, started);

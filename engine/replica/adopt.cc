@@ -228,6 +228,7 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     }
     for (const auto& entry : *there) destination_flags[entry.candidate.uid] = entry.flags;
     found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
+    if (found && recovering) found = co_await match_repaired(job, *there, pairs);
     if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());
@@ -257,6 +258,7 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         record.destination_uid = place->second;
         const bool copied = ours || job.copied_before.contains(place->second);
         record.state = copied ? dedup::MessageState::copied : dedup::MessageState::adopted;
+        if (job.repaired.contains(meta.uid)) record.state = dedup::MessageState::repaired;
         record.size = meta.size;
         record.base = job.flags.at(meta.flags);
         record.object = meta.object;

@@ -7,6 +7,7 @@
 #include "engine/base/text.h"
 #include "engine/replica/body_sink.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 
 namespace imapult::replica {
 namespace {
@@ -151,7 +152,7 @@ void BodySink::begin_stream(std::uint64_t bytes) {
     group_->commands.push_back(std::move(command));
     group_->digest =
         std::make_unique<dedup::ContentDigest>(lane_->account_->ledger.digest_secret());
-    group_->items.push_back({uid_, static_cast<std::uint32_t>(meta_index_), bytes, {}, window_});
+    group_->items.push_back({uid_, static_cast<std::uint32_t>(meta_index_), bytes, {}, window_, 0});
     ++job_->groups_open;
     lane_->to_send_.push_back(group_);
     lane_->wake();
@@ -169,6 +170,8 @@ void BodySink::on_body_chunk(const imap::BodyChunk& chunk) {
             break;
         case Mode::stream:
             group_->digest->update(chunk.bytes);
+            if (chunk.bytes.find('\0') != std::string_view::npos)
+                group_->items.front().odd |= kOddNul;
             if (group_->stream_refused) break;
             group_->chunk = chunk.bytes;
             group_->chunk_last = chunk.last;
@@ -231,7 +234,8 @@ void BodySink::end_message(const imap::Fetch& fetch) {
         const std::string_view body = std::string_view(group->buffer).substr(body_begin_);
         group->items.push_back(
             {uid_, static_cast<std::uint32_t>(meta_index_), bytes_,
-             dedup::ContentDigest::of(body, lane_->account_->ledger.digest_secret()), window_});
+             dedup::ContentDigest::of(body, lane_->account_->ledger.digest_secret()), window_,
+             oddities_of(body)});
         ++command.items;
         if (!lane_->multiappend() || command.literal != 0) {
             group->buffer += "\r\n";
@@ -419,6 +423,8 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
         job->again.erase(job->again.begin());
         co_await retry_one(job, uid, care);
     }
+    if (!stopped() && !job->suspects.empty()) co_await examine_suspects(job);
+    if (!stopped() && !job->hopeless.empty()) co_await repair(job);
     if (!stopped()) co_await quarantine(job);
 }
 

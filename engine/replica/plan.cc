@@ -64,7 +64,7 @@ Task<Result<void>> Lane::read_predecessor(Job& job) {
     auto read = co_await account_->read_ledger([&ledger, id]() -> Result<imap::UidSet> {
         std::vector<std::uint32_t> uids;
         auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
-            if (message.state == dedup::MessageState::copied && message.destination_uid != 0)
+            if (dedup::is_ours(message.state) && message.destination_uid != 0)
                 uids.push_back(message.destination_uid);
             return true;
         });

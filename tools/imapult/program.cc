@@ -16,6 +16,7 @@
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/monitor.h"
 #include "tools/imapult/outcome.h"
+#include "tools/imapult/proof_file.h"
 #include "tools/imapult/reports.h"
 #include "tools/imapult/signals.h"
 #include "tools/imapult/status_command.h"
@@ -142,6 +143,7 @@ class DataRun {
                 if (outcome_.exit_code == kExitComplete) outcome_.exit_code = kExitIncomplete;
             }
         }
+        write_proof();
         if (line_.output.json) {
             write_all(environment_.standard_output, to_text(summary_json(outcome_)));
         } else if (!line_.output.quiet) {
@@ -151,6 +153,23 @@ class DataRun {
             console_.print("imapult: " + failure_text(*outcome_.summary.failure));
         }
         return outcome_.exit_code;
+    }
+
+    void write_proof() {
+        const std::string& path = line_.data.proof_file;
+        if (path.empty()) return;
+        const Proofs proofs = proofs_of(outcome_.summary);
+        const std::size_t unproved = outcome_.summary.accounts.size() - proofs.size();
+        if (unproved > 0) {
+            console_.print(fmt::format("imapult: {} accounts could not be proved{}", unproved,
+                                       proofs.empty() ? "; no proof was written" : ""));
+        }
+        if (proofs.empty()) return;
+        if (const auto done = replace_file(path, proof_text(proofs, outcome_.started)); !done) {
+            console_.print(fmt::format("imapult: the proof {} cannot be written: {}",
+                                       printable(path), done.error().text));
+            if (outcome_.exit_code == kExitComplete) outcome_.exit_code = kExitIncomplete;
+        }
     }
 
     const CommandLine& line_;

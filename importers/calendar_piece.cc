@@ -109,10 +109,7 @@ void PieceCleaner::add(std::string_view text, std::size_t number) {
             note(number, "control characters were removed from " + line.name);
     }
     if (component) {
-        line.value = trim(line.value);
-        std::ranges::transform(line.value, line.value.begin(), [](char c) {
-            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-        });
+        line.value = component_name(line.value);
         line.parameters.clear();
         if (line.name == "BEGIN") {
             open_.push_back(line.value);

@@ -64,10 +64,22 @@ std::string_view LineReader::physical() {
     return line;
 }
 
+std::string component_name(std::string_view raw) {
+    constexpr std::size_t kNameMax = 64;
+    std::string name;
+    for (const char c : raw) {
+        if (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F) continue;
+        if (name.size() == kNameMax) break;
+        name += upper(c);
+    }
+    return std::string(trim(name));
+}
+
 bool is_component_line(std::string_view line) {
     const std::string_view head = trim(line.substr(0, 64));
-    return equal_ignoring_case(head.substr(0, 6), "BEGIN:") ||
-           equal_ignoring_case(head.substr(0, 4), "END:");
+    const bool word = equal_ignoring_case(head.substr(0, 6), "BEGIN:") ||
+                      equal_ignoring_case(head.substr(0, 4), "END:");
+    return word && !component_name(line.substr(line.find(':') + 1)).empty();
 }
 
 bool LineReader::next(std::string_view& line, std::size_t& number) {

@@ -717,8 +717,7 @@ Task<bool> open_and_list(Account& account, Sessions& sessions,
                      Side::destination,
                      account.known_destination};
     runtime::TaskScope both(account.environment.scheduler);
-    // `verify --against` has no source.
-    if (!account.source_endpoint.host.empty()) both.spawn(source.run());
+    both.spawn(source.run());
     if (needs_destination) {
         co_await both.join();
         account.destination_skipped = !account.stopping() && !needs_destination();

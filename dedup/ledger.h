@@ -62,7 +62,8 @@ struct MailboxRecord {
     /// Messages of this mailbox with MessageRecord::gone: copied, gone at the source, not (yet)
     /// deleted at the destination.
     std::uint32_t gone = 0;
-    bool removing = false;  ///< some of its messages may carry our \Deleted: MessageRecord::removing
+    bool removing =
+        false;  ///< some of its messages may carry our \Deleted: MessageRecord::removing
     std::uint64_t source_flags_checked_at =
         0;  ///< unix seconds of the last full flag comparison (class C)
 };
@@ -85,7 +86,7 @@ struct MessageRecord {
     std::uint32_t destination_uid = 0;  ///< 0: not known (no UIDPLUS, not read back yet)
     std::uint64_t size = 0;             ///< octets of the literal as fetched; 0 if never fetched
     Digest128 digest{};                 ///< of the octets as fetched
-    Flags base{};  ///< source flags as last carried over: base of the three-way merge
+    Flags base{};           ///< source flags as last carried over: base of the three-way merge
     bool gone = false;      ///< confirmed: no longer in this mailbox at the source
     bool removing = false;  ///< we are about to delete it: a \Deleted at the destination is ours
     /// Of the source's EMAILID or X-GM-MSGID (object_of); 0: not known. Moved messages keep it.
@@ -123,6 +124,8 @@ struct Pass {
     std::int64_t started = 0, finished = 0;  ///< unix seconds; finished 0: interrupted
     std::string result;                      ///< complete, partial, failed, interrupted
     std::uint64_t source = 0, already_there = 0, copied = 0, adopted = 0, refused = 0, skipped = 0;
+    /// Of `follow`: since when at most something of this pass had been waiting at the source.
+    std::optional<std::uint64_t> lag_ms{};
 };
 
 struct AccountRecord {

@@ -12,6 +12,7 @@ namespace {
 // First octet of every value but those of meta: the layout. A new layout gets a new number, and
 // kVersion rises with it.
 constexpr std::uint8_t kLayout = 1;
+constexpr std::uint8_t kLayoutLag = 2;   ///< of passes of `follow`
 constexpr std::uint8_t kLayoutGone = 2;  ///< of mailboxes and messages, where version 2 says more
 constexpr std::uint8_t kMessageDigest = 0x20;
 constexpr std::uint8_t kMessageKeywords = 0x40;
@@ -458,7 +459,7 @@ Result<Refusal> decode_refusal(std::string_view key, std::string_view value) {
 
 std::string encode(const Pass& pass) {
     Writer w;
-    w.u8(kLayout);
+    w.u8(pass.lag_ms ? kLayoutLag : kLayout);
     w.u64(static_cast<std::uint64_t>(pass.started));
     w.u64(static_cast<std::uint64_t>(pass.finished));
     w.text(text_within_limit(pass.result));
@@ -468,6 +469,7 @@ std::string encode(const Pass& pass) {
     w.varint(pass.adopted);
     w.varint(pass.refused);
     w.varint(pass.skipped);
+    if (pass.lag_ms) w.varint(*pass.lag_ms);
     return w.take();
 }
 
@@ -477,7 +479,8 @@ Result<Pass> decode_pass(std::string_view key, std::string_view value) {
     if (!k.clean()) return damage(Family::passes, key, "a key of the wrong form");
     Reader r(value);
     Pass pass;
-    if (r.u8() != kLayout) r.refuse();
+    const std::uint8_t layout = r.u8();
+    if (layout != kLayout && layout != kLayoutLag) r.refuse();
     pass.started = static_cast<std::int64_t>(r.u64());
     pass.finished = static_cast<std::int64_t>(r.u64());
     pass.result = r.text();
@@ -487,6 +490,7 @@ Result<Pass> decode_pass(std::string_view key, std::string_view value) {
     pass.adopted = r.varint();
     pass.refused = r.varint();
     pass.skipped = r.varint();
+    if (layout == kLayoutLag) pass.lag_ms = r.varint();
     if (!r.clean()) return damage(Family::passes, key, "an unreadable pass");
     return pass;
 }

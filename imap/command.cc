@@ -156,6 +156,14 @@ SourceCommand namespaces() {
 SourceCommand idle() {
     return plain("IDLE", true);
 }
+SourceCommand notify() {
+    // §5: MessageNew and MessageExpunge stand together, and FlagChange only with both.
+    CommandWriter writer("NOTIFY", {});
+    return {writer
+                .raw(" SET (personal (MessageNew MessageExpunge FlagChange MailboxName "
+                     "SubscriptionChange))")
+                .finish_own()};
+}
 SourceCommand unauthenticate() {
     return plain("UNAUTHENTICATE", true);
 }

@@ -109,6 +109,8 @@ Result<SourceCommand> get_quota_root(std::string_view wire_name, EncodeOptions o
 Result<SourceCommand> get_acl(std::string_view wire_name, EncodeOptions options);
 Result<SourceCommand> my_rights(std::string_view wire_name, EncodeOptions options);
 SourceCommand idle();
+/// NOTIFY SET (RFC 5465): what happens in any mailbox of the personal namespaces is to be told.
+SourceCommand notify();
 SourceCommand unauthenticate();
 }  // namespace source
 
@@ -122,7 +124,8 @@ enum class StoreMode : std::uint8_t { add, remove };
 Result<Command> uid_store(const UidSet& set, StoreMode mode,
                           std::span<const std::string_view> flags,
                           std::optional<std::uint64_t> unchanged_since, EncodeOptions options);
-/// UID EXPUNGE set (RFC 4315): there is no function for EXPUNGE, which takes others' messages along.
+/// UID EXPUNGE set (RFC 4315): there is no function for EXPUNGE, which takes others' messages
+/// along.
 Result<Command> uid_expunge(const UidSet& set, EncodeOptions options);
 /// UID COPY and UID MOVE (RFC 6851) of the selected mailbox's messages.
 Result<Command> uid_copy(const UidSet& set, std::string_view to, EncodeOptions options);

@@ -23,16 +23,6 @@ ItemKind kind_of(std::string_view name) {
     return ItemKind::other;
 }
 
-/// A component's name as everybody will read it: upper case, without control characters.
-std::string component_name(std::string_view raw) {
-    std::string name;
-    for (const char c : raw.substr(0, 64)) {
-        if (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F) continue;
-        name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-    }
-    return std::string(trim(name));
-}
-
 /// Cuts the text in one pass. Keeps names of open components to a fixed depth only.
 class Cutter {
   public:
@@ -113,13 +103,15 @@ Result<> Cutter::run() {
 }
 
 void Cutter::line(std::string_view text, std::size_t at) {
-    const std::string_view head = trim(text.substr(0, 256));
-    if (head.size() > 6 && equal_ignoring_case(head.substr(0, 6), "BEGIN:")) {
-        begin(trim(head.substr(6)), at);
-    } else if (head.size() > 4 && equal_ignoring_case(head.substr(0, 4), "END:")) {
-        end(trim(head.substr(4)), at);
-    } else {
+    if (!is_component_line(text)) {
         property(text, at);
+        return;
+    }
+    const auto colon = text.find(':');
+    if (trim(text.substr(0, colon)).size() == std::string_view("BEGIN").size()) {
+        begin(text.substr(colon + 1), at);
+    } else {
+        end(text.substr(colon + 1), at);
     }
 }
 
@@ -198,9 +190,9 @@ void Cutter::close_piece(std::size_t after, const char* broken) {
         return;
     }
     // The name was popped already when the piece ended well: read it from its first line.
-    std::string_view first = text_.substr(piece_.begin, 64);
-    first = trim(first.substr(0, first.find_first_of("\r\n")));
-    const std::string own = component_name(first.substr(std::min<std::size_t>(6, first.size())));
+    std::string_view first = text_.substr(piece_.begin);
+    first = first.substr(0, first.find('\n'));
+    const std::string own = component_name(first.substr(first.find(':') + 1));
     stack_.clear();
     const ItemKind kind = kind_of(own);
     // Availability, custom components: nothing that a calendar of the destination could hold.

@@ -96,6 +96,11 @@ void PieceCleaner::add(std::string_view text, std::size_t number) {
         add_stray(text, number);
         return;
     }
+    const bool component = line.name == "BEGIN" || line.name == "END";
+    if (component && !is_component_line(text)) {  // BEGIN;X=1:VEVENT is read by nobody as one
+        add_stray(text, number);
+        return;
+    }
     line.line = number;
     if (drop_controls(line.value))
         note(number, "control characters were removed from " + line.name);
@@ -103,11 +108,8 @@ void PieceCleaner::add(std::string_view text, std::size_t number) {
         if (drop_controls(p.value))
             note(number, "control characters were removed from " + line.name);
     }
-    if (line.name == "BEGIN" || line.name == "END") {
-        line.value = trim(line.value);
-        std::ranges::transform(line.value, line.value.begin(), [](char c) {
-            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-        });
+    if (component) {
+        line.value = component_name(line.value);
         line.parameters.clear();
         if (line.name == "BEGIN") {
             open_.push_back(line.value);

@@ -17,14 +17,6 @@ char upper(char c) {
     return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
 }
 
-/// A component begins or ends here: its name is never folded, what is indented below is another
-/// line.
-bool is_component_line(std::string_view line) {
-    const std::string_view head = trim(line.substr(0, 64));
-    return equal_ignoring_case(head.substr(0, 6), "BEGIN:") ||
-           equal_ignoring_case(head.substr(0, 4), "END:");
-}
-
 bool is_name(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_';
@@ -70,6 +62,24 @@ std::string_view LineReader::physical() {
     ++line_;
     while (line.ends_with('\r')) line.remove_suffix(1);
     return line;
+}
+
+std::string component_name(std::string_view raw) {
+    constexpr std::size_t kNameMax = 64;
+    std::string name;
+    for (const char c : raw) {
+        if (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F) continue;
+        if (name.size() == kNameMax) break;
+        name += upper(c);
+    }
+    return std::string(trim(name));
+}
+
+bool is_component_line(std::string_view line) {
+    const std::string_view head = trim(line.substr(0, 64));
+    const bool word = equal_ignoring_case(head.substr(0, 6), "BEGIN:") ||
+                      equal_ignoring_case(head.substr(0, 4), "END:");
+    return word && !component_name(line.substr(line.find(':') + 1)).empty();
 }
 
 bool LineReader::next(std::string_view& line, std::size_t& number) {

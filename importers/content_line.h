@@ -27,6 +27,13 @@ struct ContentLine {
     void set_parameter(std::string_view name, std::string value);
 };
 
+/// A component begins or ends here: nothing stands between the word and the colon, and its name is
+/// never folded (what is indented below is another line).
+bool is_component_line(std::string_view line);
+
+/// A component's name as everybody will read it: upper case, without control characters.
+std::string component_name(std::string_view raw);
+
 /// Walks unfolded lines. Line ends are LF or CRLF. `quoted_printable`: a line that ends in '=' and
 /// has ENCODING=QUOTED-PRINTABLE goes on in the next one (vCalendar 1.0, vCard 2.1).
 class LineReader {

@@ -74,4 +74,18 @@ inline constexpr auto kBackoffFirst = 1s;
 inline constexpr auto kBackoffMax = 300s;
 inline constexpr unsigned kReconnectsPerAccountMax = 6;  ///< without progress in between
 
+// Following an account.
+inline constexpr auto kWatchRenewal = 9min;        ///< a connection that only listens is used
+inline constexpr auto kWatchAnswerTimeout = 60s;   ///< for its answers
+inline constexpr unsigned kWatchesOpeningMax = 8;  ///< per shard
+inline constexpr unsigned kIdlersMax = 2;          ///< connections in IDLE besides the INBOX's
+inline constexpr auto kLookIntervalMin = 1s;       ///< between two looks at all mailboxes
+inline constexpr auto kLookIntervalMax = 30s;
+inline constexpr auto kPassGapMin = 200ms;  ///< between two passes of an account
+inline constexpr auto kPassGapMax = 5s;
+inline constexpr auto kPassAnyway = 300s;         ///< a pass although nothing was told
+inline constexpr auto kPassAnywayForFlags = 30s;  ///< where STATUS does not tell of flags
+inline constexpr std::size_t kLagsKept = 1024;    ///< for the median
+static_assert(kWatchRenewal < 29min);             // RFC 2177 §3
+
 }  // namespace imapult::limits

@@ -223,6 +223,20 @@ std::string_view name_of(Waiting waiting) {
     broken_invariant("every state of waiting has a name", __FILE__, __LINE__);
 }
 
+std::string_view name_of(Watching how) {
+    switch (how) {
+        case Watching::nothing:
+            return "nothing";
+        case Watching::polling:
+            return "polling";
+        case Watching::idle:
+            return "idle";
+        case Watching::notify:
+            return "notify";
+    }
+    broken_invariant("every way of watching has a name", __FILE__, __LINE__);
+}
+
 void StopToken::request(Level level) {
     const std::lock_guard lock(mutex_);
     if (level <= level_.load(std::memory_order_relaxed)) return;

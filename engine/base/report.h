@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "engine/base/endpoint.h"
 #include "engine/base/error.h"
 
@@ -40,7 +41,8 @@ struct NameMap {
 /// What becomes of a copy whose original is gone at the source.
 struct DeletePolicy {
     bool mirror = false;  ///< it is deleted, unless somebody changed it
-    // The fuse: where a pass would delete more than one of these, it deletes nothing of the mailbox.
+    // The fuse: where a pass would delete more than one of these, it deletes nothing of the
+    // mailbox.
     std::optional<unsigned> percent_max = 10;  ///< of the mailbox, rounded up
     std::optional<std::uint64_t> messages_max = 1000;
     std::string to;  ///< `--delete-to`: moved there instead; decoded, `/` as separator
@@ -212,6 +214,20 @@ struct VerifiedMailbox {
 /// From the bodies chosen by chance: with 99 % confidence no greater part of all bodies is altered.
 double altered_part_max(const VerifyCounts& counts);
 
+/// How `follow` learns that something has changed at the source.
+enum class Watching : std::uint8_t { nothing, polling, idle, notify };
+std::string_view name_of(Watching how);
+
+/// How far an account that is followed is behind its source. A lag runs from the moment at which a
+/// change was told (or, where the source is looked at now and then, could have been seen) to the
+/// end of the pass that carried it over.
+struct Following {
+    Watching by = Watching::nothing;
+    std::uint64_t passes = 0;                 ///< that had a reason, and went through
+    double lag = 0, median = 0, longest = 0;  ///< seconds; of the last pass, of many, of all
+    std::optional<Nanos> behind_since;        ///< monotonic; a change waits for its pass
+};
+
 /// The error that ended an account or the run, and where it came from.
 struct Failure {
     Error error;
@@ -235,6 +251,7 @@ struct AccountSummary {
     std::vector<Repair> repairs;
     std::vector<VerifiedMailbox> verified;
     std::shared_ptr<const dedup::AccountProof> proof;  ///< where one was asked for
+    std::optional<Following> following;
 };
 
 // --- While it happens --------------------------------------------------------------------------
@@ -283,6 +300,8 @@ class Observer {
     virtual void retrying(std::size_t account, Side side, std::chrono::milliseconds delay,
                           const Error& why) = 0;
     virtual void account_finished(std::size_t account, const AccountSummary& summary) = 0;
+    /// Of `follow`: after each pass, and when there is news of the source.
+    virtual void followed(std::size_t /*account*/, const Following& /*now*/) {}
     /// Whether log() would show it: ask before a text is put together.
     [[nodiscard]] virtual bool logs(LogLevel level) const = 0;
     /// Diagnostic text; made printable by the implementation. Never secrets, never content.

@@ -12,6 +12,7 @@
 
 #include "dedup/memory_store.h"
 #include "engine/base/limits.h"
+#include "engine/campaign/follow.h"
 #include "engine/net/ring_connector.h"
 #include "engine/replica/account.h"
 #include "engine/runtime/ring.h"
@@ -64,6 +65,7 @@ struct Campaign {
     std::vector<std::size_t> order;  ///< indices into options.accounts, largest first
     std::atomic<std::size_t> next{0};
     unsigned at_once_per_shard = 1;
+    std::size_t shards = 1;
     std::vector<AccountSummary> summaries;  ///< one slot an account, written by its shard
 };
 
@@ -72,10 +74,10 @@ bool is_folder(const std::string& path) {
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/// Only `copy` and `migrate` write; everything else reads the ledger if there is one.
+/// Only what copies writes; everything else reads the ledger if there is one.
 Result<std::unique_ptr<dedup::Ledger>> open_ledger(const Options& options) {
-    const bool writes = (options.command == Command::copy || options.command == Command::migrate) &&
-                        !options.dry_run;
+    const bool copies = options.command != Command::check && options.command != Command::verify;
+    const bool writes = copies && !options.dry_run;
     if (!writes) {
         // What a dry run or a check notes down is forgotten: it works on a copy in memory.
         if (is_folder(options.state_dir)) {
@@ -126,8 +128,10 @@ std::vector<std::size_t> order_of(const Options& options, const dedup::Ledger& l
 /// One thread and one ring.
 class Shard {
   public:
-    Shard(Campaign& campaign, std::unique_ptr<runtime::Ring> ring, std::uint64_t seed)
+    Shard(Campaign& campaign, std::size_t number, std::unique_ptr<runtime::Ring> ring,
+          std::uint64_t seed)
         : campaign_(campaign),
+          number_(number),
           ring_(std::move(ring)),
           connector_(*ring_, campaign.blocking, campaign.tls),
           environment_{*ring_, connector_, campaign.blocking, seed} {}
@@ -146,9 +150,11 @@ class Shard {
 
     void poke(StopToken::Level level) {
         for (replica::Account* account : active_) account->on_stop(level);
+        for (Follower* follower : followers_) follower->on_stop(level);
     }
 
     Task<void> work() {
+        if (campaign_.options.command == Command::follow) co_return co_await follow_all();
         runtime::TaskScope scope(*ring_);
         for (unsigned i = 0; i < campaign_.at_once_per_shard; ++i) scope.spawn(accounts());
         co_await scope.join();
@@ -162,6 +168,29 @@ class Shard {
         }
     }
 
+    /// All at the same time, since each of them mostly waits; the passes take turns.
+    Task<void> follow_all() {
+        runtime::Credit passes(*ring_, campaign_.at_once_per_shard);
+        runtime::Credit openings(*ring_, limits::kWatchesOpeningMax);
+        const FollowShared shared{environment_,      campaign_.replica_options,
+                                  *campaign_.ledger, campaign_.observer,
+                                  campaign_.stop,    passes,
+                                  openings};
+        runtime::TaskScope scope(*ring_);
+        for (std::size_t i = number_; i < campaign_.order.size(); i += campaign_.shards) {
+            scope.spawn(follow(shared, campaign_.order[i]));
+        }
+        co_await scope.join();
+    }
+
+    Task<void> follow(FollowShared shared, std::size_t index) {
+        Follower follower(shared, index, campaign_.options.accounts[index]);
+        followers_.push_back(&follower);
+        co_await follower.run();
+        std::erase(followers_, &follower);
+        campaign_.summaries[index] = std::move(follower.summary);
+    }
+
     Task<void> one(std::size_t index) {
         const AccountSpec& spec = campaign_.options.accounts[index];
         replica::Account account(environment_, campaign_.replica_options, *campaign_.ledger,
@@ -173,6 +202,7 @@ class Shard {
         switch (campaign_.options.command) {
             case Command::copy:
             case Command::migrate:
+            case Command::follow:
                 co_await replica::copy_account(account);
                 break;
             case Command::check:
@@ -193,10 +223,12 @@ class Shard {
     }
 
     Campaign& campaign_;
+    std::size_t number_;
     std::unique_ptr<runtime::Ring> ring_;
     net::RingConnector connector_;
     session::Environment environment_;
     std::vector<replica::Account*> active_;
+    std::vector<Follower*> followers_;
 };
 
 replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
@@ -276,8 +308,9 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
                 observer.log(LogLevel::debug, lost);
         }
         const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
-        all.push_back(std::make_unique<Shard>(campaign, std::move(*ring), seed));
+        all.push_back(std::make_unique<Shard>(campaign, i, std::move(*ring), seed));
     }
+    campaign.shards = all.size();
     std::vector<std::thread> threads;
     for (std::size_t i = 1; i < all.size(); ++i)
         threads.emplace_back([&shard = *all[i]] { shard.run(); });
@@ -286,7 +319,12 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
     all.clear();
     name_the_unreached(campaign);
     summary.accounts = std::move(campaign.summaries);
-    summary.interrupted = stop.stopping();
+    // To be stopped is how `follow` ends: that interrupts only what is not in step.
+    summary.interrupted = stop.stopping() &&
+                          (options.command != Command::follow ||
+                           std::ranges::any_of(summary.accounts, [](const AccountSummary& account) {
+                               return account.result == RunResult::interrupted;
+                           }));
     return summary;
 }
 

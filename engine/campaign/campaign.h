@@ -16,7 +16,7 @@ using namespace report;
 
 // --- What was asked for ------------------------------------------------------------------------
 
-enum class Command : std::uint8_t { copy, migrate, check, verify };
+enum class Command : std::uint8_t { copy, migrate, follow, check, verify };
 enum class Compress : std::uint8_t {
     automatic,  ///< where offered and useful: never to loopback
     on,         ///< wherever offered
@@ -54,7 +54,7 @@ struct Options {
     Compress compress = Compress::automatic;
 
     // Budgets; 0: the engine's own choice, or no limit.
-    unsigned connections = 0;       ///< lanes per account
+    unsigned connections = 0;  ///< lanes per account
     DeletePolicy remove;
     unsigned accounts_at_once = 0;  ///< over all shards
     std::uint64_t bytes_per_second_max = 0;

@@ -555,6 +555,11 @@ Task<void> store_pass(Run& run, std::int64_t started) {
     pass.adopted = books.adopted;
     pass.refused = books.refused;
     pass.skipped = books.skipped;
+    if (account.behind_since) {
+        const Nanos lag = account.environment.scheduler.now() - *account.behind_since;
+        pass.lag_ms = static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(lag).count());
+    }
     dedup::Batch batch;
     batch.put_pass(account.id, pass);
     batch.make_durable();

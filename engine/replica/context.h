@@ -106,9 +106,10 @@ struct Account {
     LedgerWriter writer;
     Listing source, destination;
     std::vector<std::string> known_source, known_destination;  ///< wire names of an earlier pass
-    Nanos listed_at{0};                ///< when the destination's listing was taken
-    bool destination_skipped = false;  ///< nothing has changed at the source: it was not asked
-    std::optional<Error> fatal;        ///< ends the account
+    Nanos listed_at{0};                 ///< when the destination's listing was taken
+    bool destination_skipped = false;   ///< nothing has changed at the source: it was not asked
+    std::optional<Nanos> behind_since;  ///< `follow`: since when this pass has been waited for
+    std::optional<Error> fatal;         ///< ends the account
     std::optional<Side> fatal_side;
     std::set<std::string, std::less<>>
         proved_keywords;  ///< accepted by the destination in an APPEND

@@ -376,6 +376,27 @@ Task<Result<void>> Connection::send_line(std::string line) {
     co_return Result<void>{};
 }
 
+Task<Result<Ticket>> Connection::begin_idle() {
+    Ticket ticket = start(imap::source::idle());
+    auto more = co_await continuation(ticket);
+    if (!more) co_return std::unexpected(std::move(more).error());
+    if (!*more) {
+        co_return fail(Code::refused, Scope::connection, Retry::later,
+                       peer_ + ": the server does not take IDLE");
+    }
+    ticket->idles = true;
+    co_return ticket;
+}
+
+Task<Result<Reply>> Connection::end_idle(Ticket ticket) {
+    ticket->idles = false;
+    if (!ticket->done) {
+        auto sent = co_await send_line("DONE");
+        if (!sent) co_return std::unexpected(std::move(sent).error());
+    }
+    co_return co_await finish(std::move(ticket));
+}
+
 void Connection::drop_output_of(const Ticket& ticket) {
     while (!output_.empty() && output_.front().ticket == ticket) {
         if (output_.front().written != nullptr) *output_.front().written = true;
@@ -450,7 +471,8 @@ Task<void> Connection::watch_stall() {
         if (co_await ended_.wait(scheduler_->now() + look)) break;
         if (failure_) break;
         const std::uint64_t moved = wire_bytes_in() + wire_bytes_out();
-        const bool waiting = !open_.empty() || !greeting_;
+        const bool idles = !open_.empty() && open_.front()->idles;
+        const bool waiting = (!open_.empty() && !idles) || !greeting_;
         const bool ours = last_sink_ != nullptr && last_sink_->blocked();
         if (!waiting || ours || paused_ || heartbeat != heartbeat_ || bytes != moved) {
             heartbeat = heartbeat_;

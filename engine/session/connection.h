@@ -71,6 +71,7 @@ struct Pending {
     /// literal's octets as commands, so the connection is closed at once (RST).
     bool poisonous = false;
     bool pauses_reader = false;  ///< STARTTLS, COMPRESS: nothing is read behind its answer
+    bool idles = false;  ///< IDLE under way: the server is silent for as long as nothing happens
     Result<Reply> reply;
 };
 using Ticket = std::shared_ptr<Pending>;
@@ -107,10 +108,10 @@ class Connection {
     /// Opens a command whose pieces follow by write_piece(); the caller sends nothing else until
     /// the last.
     Ticket start_pieces(std::string verb, bool poisonous);
-    /// Other commands that are started meanwhile are kept back until end_pieces(): between the head of an
-    /// APPEND and its literal the server would read them as the message.
-    /// Writes one piece and waits until the stream has taken it. With `await_continuation` it then
-    /// waits for `+`; an error Code::refused means that the server answered the command instead.
+    /// Other commands that are started meanwhile are kept back until end_pieces(): between the head
+    /// of an APPEND and its literal the server would read them as the message. Writes one piece and
+    /// waits until the stream has taken it. With `await_continuation` it then waits for `+`; an
+    /// error Code::refused means that the server answered the command instead.
     Task<Result<void>> write_piece(Ticket ticket, std::string_view bytes, bool await_continuation);
     void end_pieces();
     /// Signalled whenever prepared output was written or a command was answered, and when the
@@ -122,6 +123,11 @@ class Connection {
     Task<Result<std::optional<std::string>>> continuation(Ticket ticket);
     /// Sends one raw line (SASL response, DONE); CRLF is added. Wiped after writing.
     Task<Result<void>> send_line(std::string line);
+
+    /// IDLE (RFC 2177): until end_idle() the server tells the default sink what happens in the open
+    /// mailbox, and nothing else may be sent. Code::refused if it does not take the command.
+    Task<Result<Ticket>> begin_idle();
+    Task<Result<Reply>> end_idle(Ticket ticket);
 
     /// Takes the stream out after a command with pauses_reader was answered OK (STARTTLS,
     /// COMPRESS); attach() puts the new one in. `unconsumed` receives the bytes already read behind

@@ -112,6 +112,12 @@ Pass pass() {
             .skipped = 11};
 }
 
+Pass followed_pass() {
+    Pass p = pass();
+    p.lag_ms = 300;
+    return p;
+}
+
 TEST(Format, KeysAreAsDocumented) {
     EXPECT_EQ(hex(format::account_key(7)), "6900000007");
     EXPECT_EQ(hex(format::account_name_key("a@s", "b")), "6e0000000361407362");
@@ -144,6 +150,8 @@ TEST(Format, ValuesAreAsDocumented) {
               "01014d033c693e0173026e6fffffffffffffffff8201000000000000000203");
     EXPECT_EQ(hex(format::encode(pass())),
               "0100000000000000010000000000000002077061727469616c15010203040b");
+    EXPECT_EQ(hex(format::encode(followed_pass())),
+              "0200000000000000010000000000000002077061727469616c15010203040bac02");
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
@@ -190,6 +198,7 @@ std::vector<Kind> kinds() {
         kind("intent", intent_key(258, 4097), encode(intent()), "intents", decode_intent),
         kind("refusal", refusal_key(7, 258, 5), encode(refusal()), "refusals", decode_refusal),
         kind("pass", pass_key(7), encode(pass()), "passes", decode_pass),
+        kind("followed pass", pass_key(7), encode(followed_pass()), "passes", decode_pass),
     };
 }
 

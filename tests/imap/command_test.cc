@@ -32,6 +32,14 @@ TEST(Command, WithoutArguments) {
     EXPECT_EQ(wire(source::compress_deflate()), " COMPRESS DEFLATE\r\n");
     EXPECT_EQ(wire(source::lsub()), " LSUB \"\" \"*\"\r\n");
     EXPECT_EQ(wire(source::id({})), " ID NIL\r\n");
+    EXPECT_EQ(wire(source::idle()), " IDLE\r\n");
+    EXPECT_TRUE(source::idle().is_barrier);
+}
+
+TEST(Command, NotifyNamesEventsTogetherThatRfc5465WantsTogether) {
+    EXPECT_EQ(wire(source::notify()),
+              " NOTIFY SET (personal (MessageNew MessageExpunge FlagChange MailboxName "
+              "SubscriptionChange))\r\n");
 }
 
 TEST(Command, NothingMayFollowWhatChangesTheStream) {

@@ -97,6 +97,37 @@ TEST_F(Delta, IdleTellsWhatOthersDo) {
     EXPECT_EQ(c("DONE"), "2 OK IDLE completed.\r\n");
 }
 
+TEST_F(Delta, NotifyTellsWhatOthersDoAnywhere) {
+    serve_five();
+    store().create(kUser, "Work");
+    Client c = client();
+    const auto told = [&c] {
+        c.connection().poll();
+        return c.connection().take_output();
+    };
+    EXPECT_THAT(c("1 NOTIFY SET (personal (MessageNew MessageExpunge FlagChange MailboxName))"),
+                StartsWith("1 OK"));
+    EXPECT_EQ(told(), "");
+    deliver("Work", kMail);
+    EXPECT_THAT(told(), StartsWith("* STATUS Work (MESSAGES 1 UIDNEXT 2 UIDVALIDITY "));
+    EXPECT_EQ(told(), "");
+    store().set_flags(kUser, "Work", 1, {"\\Seen"});
+    EXPECT_THAT(told(), StartsWith("* STATUS Work "));
+    store().rename(kUser, "Work", "Play");
+    EXPECT_THAT(told(), AllOf(HasSubstr("* LIST () \"/\" Play\r\n"),
+                              HasSubstr("* LIST (\\NonExistent) \"/\" Work\r\n")));
+    // What happens while a command runs comes behind its end.
+    c("2 STATUS {5}");
+    deliver("INBOX", kMail);
+    EXPECT_EQ(told(), "");
+    EXPECT_THAT(c("INBOX (UNSEEN)"),
+                HasSubstr("2 OK Status completed.\r\n* STATUS INBOX (MESSAGES 6 "));
+    EXPECT_THAT(c("3 NOTIFY NONE"), StartsWith("3 OK"));
+    deliver("INBOX", kMail);
+    EXPECT_EQ(told(), "");
+    EXPECT_THAT(c("4 NOTIFY SET"), StartsWith("4 BAD"));
+}
+
 TEST_F(Delta, StoresFlags) {
     serve_five();
     Client c = client();

@@ -103,6 +103,21 @@ TEST(Display, PlainLineIsOneLine) {
     EXPECT_EQ(line.find('\x1b'), std::string::npos);
 }
 
+TEST(Display, TheLagGrowsWhileAChangeWaits) {
+    using namespace std::chrono_literals;
+    campaign::Following following{campaign::Watching::notify, 1200, 0.61, 0.58, 3.2, {}};
+    EXPECT_EQ(lag_text(following, 100s),
+              "by notify, lag 0.61 s (median 0.58 s, longest 3.20 s) in 1,200 passes");
+    following.behind_since = 30s;
+    EXPECT_THAT(lag_text(following, 100s), HasSubstr("behind for 1:10 ("));
+    EXPECT_EQ(lag_text({}, 100s), "not watched at the moment, lag 0.00 s");
+    Snapshot now = busy(1);
+    now.active[0].following = following;
+    now.now = 100s;
+    EXPECT_THAT(live_lines(now, {.columns = 120}).back(), HasSubstr("lag 1:10"));
+    EXPECT_THAT(plain_line(now), HasSubstr("following"));
+}
+
 TEST(Display, WithoutARateThereIsNoGuess) {
     Snapshot now = busy(0);
     now.eta_seconds = -1;

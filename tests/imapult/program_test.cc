@@ -245,6 +245,51 @@ TEST_F(ProgramTest, OptionsReachTheEngine) {
     EXPECT_EQ(seen.depth, campaign::VerifyDepth::content);
 }
 
+TEST_F(ProgramTest, FollowTakesWhatCopyAndMigrateTakeButNoDryRun) {
+    Options seen;
+    engine_ = [&](const Options& options, Observer&, StopToken&) {
+        seen = options;
+        return Summary{};
+    };
+    std::vector<std::string> follow = copy({"--delete", "mirror", "--accounts-at-once", "3"});
+    follow[0] = "follow";
+    run(follow);
+    EXPECT_EQ(seen.command, campaign::Command::follow);
+    EXPECT_EQ(seen.accounts.size(), 1U);
+    EXPECT_TRUE(seen.remove.mirror);
+    EXPECT_EQ(seen.accounts_at_once, 3U);
+    follow.emplace_back("--dry-run");
+    EXPECT_EQ(run(follow), 2);
+}
+
+TEST_F(ProgramTest, SigUsr1ShowsTheLagOfEachAccount) {
+    engine_ = [&](const Options& options, Observer& observer, StopToken&) {
+        observer.account_started(0);
+        campaign::Following now;
+        now.by = campaign::Watching::idle;
+        now.passes = 1;
+        now.lag = now.median = now.longest = 0.25;
+        observer.followed(0, now);
+        kill(getpid(), SIGUSR1);
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (!err_.text().contains("lag 0.25 s") && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        Summary summary;
+        summary.accounts.resize(options.accounts.size());
+        summary.accounts[0].result = campaign::RunResult::complete;
+        summary.accounts[0].following = now;
+        return summary;
+    };
+    std::vector<std::string> follow = copy({"--json", "--events", folder_.path("events")});
+    follow[0] = "follow";
+    EXPECT_EQ(run(follow), 0);
+    EXPECT_THAT(err_.text(), HasSubstr("alice: by idle, lag 0.25 s (median 0.25 s"));
+    const Json json = Json::parse(out_.text());
+    EXPECT_EQ(json["per_account"][0]["follow"]["median_lag_seconds"], 0.25);
+    EXPECT_THAT(folder_.read("events"),
+                HasSubstr(R"("event":"followed","account":"alice","by":"idle")"));
+}
+
 TEST_F(ProgramTest, SignalsStopTheRunGracefullyThenAtOnce) {
     std::vector<StopToken::Level> levels;
     engine_ = [&](const Options&, Observer&, StopToken& stop) {

@@ -148,6 +148,12 @@ TEST(CalendarFile, WhatIsIndentedBelowABeginIsNoPartOfItsName) {
     EXPECT_THAT(item.repairs, Not(SizeIs(0)));
 }
 
+TEST(CalendarFile, ABeginWithParametersIsNone) {
+    const CleanItem item = clean(read(calendar(event(kPlain + "BEGIN;X=1:VEVENT\r\n"))));
+    EXPECT_THAT(item.body, Not(HasSubstr("\r\nBEGIN:VEVENT")));
+    EXPECT_THAT(item.repairs, SizeIs(1));
+}
+
 TEST(CalendarFile, AnUnknownCharsetLeavesNoBrokenBytes) {
     const CleanItem item =
         clean(read(calendar(event("UID:1\r\nDTSTART:20260105T090000Z\r\nSUMMARY;ENCODING=QUOTED-"

@@ -3,6 +3,7 @@ computed here once more, from the documentation and from what the server sends."
 
 import hashlib
 import json
+import os
 import pathlib
 import struct
 import time
@@ -130,8 +131,9 @@ class Verify(ImapultCase):
     def test_an_altered_body_of_the_same_size_is_found_by_content_only(self):
         source, destination = self.copied_pair(format="maildir")
         files = sorted(path for path in pathlib.Path(destination.folder / "mail").rglob("cur/*") if path.is_file())
-        body = files[0].read_bytes()
+        body, times = files[0].read_bytes(), files[0].stat()
         files[0].write_bytes(body[:-20] + b"?" + body[-19:])
+        os.utime(files[0], ns=(times.st_atime_ns, times.st_mtime_ns))  # it is the INTERNALDATE
         self.verify(source, destination)
         found = self.verify(source, destination, "--depth", "content", code=7)
         self.assertEqual(found["verify"]["altered_by"], {"other": 1})

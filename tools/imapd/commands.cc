@@ -27,6 +27,7 @@ const std::map<std::string_view, Session::Command>& Session::commands() {
         {"RENAME", {&S::cmd_rename, kUser, nullptr}},
         {"SUBSCRIBE", {&S::cmd_subscribe, kUser, nullptr}},
         {"UNSUBSCRIBE", {&S::cmd_unsubscribe, kUser, nullptr}},
+        {"NOTIFY", {&S::cmd_notify, kUser, "NOTIFY"}},
         {"GETQUOTAROOT", {&S::cmd_getquotaroot, kUser, "QUOTA"}},
         {"GETQUOTA", {&S::cmd_getquota, kUser, "QUOTA"}},
         {"GETACL", {&S::cmd_getacl, kUser, "ACL"}},

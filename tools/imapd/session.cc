@@ -361,6 +361,7 @@ void Session::complete(const Reply& reply) {
     const bool too_many =
         b_->errors_in_a_row_max != 0 && errors_in_a_row_ >= b_->errors_in_a_row_max;
     if (!closing_ && (too_bad || too_many)) close("Too many errors");
+    if (!closing_) tell_changes();
 }
 
 void Session::close(std::string_view text) {
@@ -534,9 +535,13 @@ void Session::notice_expunged(bool expunges) {
 }
 
 void Session::poll() {
-    if (phase_ != Phase::idle || state_ != State::selected) return;
-    detail::Guard data(store_);
-    notice(data, true);
+    if (phase_ == Phase::idle && state_ == State::selected) {
+        detail::Guard data(store_);
+        notice(data, true);
+    }
+    // Between two commands; what happens during one is told behind its end.
+    const bool between = phase_ == Phase::line && command_.empty() && job_ == nullptr;
+    if (between || phase_ == Phase::idle) tell_changes();
 }
 
 }  // namespace imapult::imapd

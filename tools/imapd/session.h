@@ -218,6 +218,17 @@ class Session {
     [[nodiscard]] std::string vanished_set(const NumberSet& set) const;
     Answer expunge(const std::optional<std::vector<std::uint32_t>>& only);
 
+    // session_notify.cc
+    struct Told {
+        std::uint32_t uidvalidity = 0;
+        std::uint64_t highest_modseq = 0;
+        bool subscribed = false;
+        bool operator==(const Told&) const = default;
+    };
+    Answer cmd_notify(Args&);
+    [[nodiscard]] Told told_of(const std::string& name, const detail::Mailbox& box) const;
+    void tell_changes();
+
     // session_fetch.cc
     Answer cmd_fetch(Args&);
     bool fetch_some();
@@ -278,6 +289,8 @@ class Session {
     bool qresync_ = false;
     bool uid_only_ = false;
     std::vector<std::uint32_t> saved_search_;
+    /// With NOTIFY on: what the client has been told of each mailbox.
+    std::optional<std::map<std::string, Told>> notified_;
 
     // SASL under way
     std::string mechanism_;

@@ -109,6 +109,7 @@ void Session::leave_account() {
     account_ = nullptr;
     user_.clear();
     selected_ = {};
+    notified_.reset();
     state_ = State::not_authenticated;
     condstore_ = qresync_ = uid_only_ = false;
 }

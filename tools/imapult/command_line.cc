@@ -168,7 +168,8 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
                              ->type_name("FILE");
         if (verb == Verb::migrate) accounts->required();
         app.add_option("--accounts-at-once", data.accounts_at_once,
-                       "how many accounts are worked on at a time")
+                       verb == Verb::follow ? "how many passes run at a time"
+                                            : "how many accounts are worked on at a time")
             ->check(CLI::Range(1U, 10'000U))
             ->type_name("N")
             ->group("Speed");
@@ -203,6 +204,8 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
     if (verb == Verb::copy || verb == Verb::migrate) {
         app.add_flag("--dry-run", data.dry_run,
                      "write nothing to the destination; print the plan and its counts");
+    }
+    if (verb == Verb::copy || verb == Verb::migrate || verb == Verb::follow) {
         app.add_flag("--no-subscriptions", data.no_subscriptions,
                      "leave the destination's subscriptions alone")
             ->group("Mailboxes");
@@ -254,6 +257,17 @@ constexpr VerbHelp kDataVerbs[] = {
      "                  --destination imaps://new.example.com \\\n"
      "                  --destination-admin admin@example.com \\\n"
      "                  --destination-password-file admin.new\n"},
+    {Verb::follow, "follow", "Keep accounts in step until stopped, for the days of a cutover",
+     "After a first pass as of copy or migrate it waits for changes at the source (NOTIFY, else\n"
+     "IDLE and polling, else polling) and carries them over at once. Ctrl-C or SIGTERM ends it\n"
+     "with the summary; SIGUSR1 prints how far each account is behind, as does imapult status.\n"
+     "Examples:\n"
+     "  imapult follow --accounts accounts.csv --source imaps://old.example.com \\\n"
+     "                 --destination imaps://new.example.com --delete mirror --events lag.jsonl\n"
+     "  imapult follow --source imaps://alice%40example.com@old.example.com \\\n"
+     "                 --source-password-file alice.old \\\n"
+     "                 --destination imaps://alice%40example.com@new.example.com \\\n"
+     "                 --destination-password-file alice.new\n"},
     {Verb::check, "check", "Connect, log in, list and estimate; write nothing anywhere",
      "Example:\n"
      "  imapult check --accounts accounts.csv --source imaps://old.example.com \\\n"
@@ -362,6 +376,8 @@ std::string_view name_of(Verb verb) {
             return "copy";
         case Verb::migrate:
             return "migrate";
+        case Verb::follow:
+            return "follow";
         case Verb::check:
             return "check";
         case Verb::verify:

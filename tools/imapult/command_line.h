@@ -79,6 +79,7 @@ enum class Verb : std::uint8_t {
     none,  ///< help or version was printed
     copy,
     migrate,
+    follow,
     check,
     verify,
     status,

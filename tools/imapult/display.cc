@@ -99,6 +99,10 @@ std::string short_duration(double seconds) {
 }
 
 std::string eta(const Snapshot& snapshot) {
+    const bool follows =
+        !snapshot.active.empty() &&
+        std::ranges::all_of(snapshot.active, [](const auto& a) { return a.following.has_value(); });
+    if (follows) return "following";
     if (snapshot.messages_planned > 0 && snapshot.messages_settled == snapshot.messages_planned) {
         return "finishing";  // what mailboxes not opened yet may hold cannot be told
     }
@@ -112,10 +116,12 @@ std::string rate(double per_second) {
     return with_thousands(static_cast<std::uint64_t>(std::llround(std::max(per_second, 0.0))));
 }
 
-std::string account_line(const ActiveAccount& account, std::size_t columns) {
+std::string account_line(const ActiveAccount& account, std::size_t columns, Nanos now) {
     const std::string counts =
         fmt::format("{}/{}", with_thousands(account.done), with_thousands(account.planned));
     const std::string state = account.retrying ? "reconnecting"
+                              : account.following
+                                  ? "lag " + human_duration(lag_of(*account.following, now))
                               : account.waiting == campaign::Waiting::nothing
                                   ? ""
                                   : fmt::format("← {}", name_of(account.waiting));
@@ -157,6 +163,25 @@ std::string human_duration(double seconds) {
     if (whole < 60) return fmt::format("{} s", whole);
     if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+double lag_of(const campaign::Following& following, Nanos now) {
+    if (!following.behind_since) return following.lag;
+    return std::chrono::duration<double>(now - *following.behind_since).count();
+}
+
+std::string lag_text(const campaign::Following& following, Nanos now) {
+    std::string text = following.by == campaign::Watching::nothing
+                           ? "not watched at the moment"
+                           : fmt::format("by {}", name_of(following.by));
+    text += fmt::format(", {} {}", following.behind_since ? "behind for" : "lag",
+                        human_duration(lag_of(following, now)));
+    if (following.passes > 0) {
+        text +=
+            fmt::format(" (median {}, longest {}) in {} passes", human_duration(following.median),
+                        human_duration(following.longest), with_thousands(following.passes));
+    }
+    return text;
 }
 
 std::string fit(std::string_view text, std::size_t columns) {
@@ -226,7 +251,7 @@ std::vector<std::string> live_lines(const Snapshot& snapshot, const Screen& scre
             break;
         }
         if (lines.size() >= rows_max) break;
-        lines.push_back(account_line(snapshot.active[i], columns));
+        lines.push_back(account_line(snapshot.active[i], columns, snapshot.now));
     }
     return lines;
 }

@@ -27,6 +27,7 @@ constexpr std::size_t kEventBytesQueuedMax = 64UL * 1024 * 1024;
 constexpr std::size_t kLogLinesQueuedMax = 8192;
 constexpr std::size_t kSamplesMax = 480;
 constexpr std::size_t kActiveShownMax = 200;
+constexpr std::size_t kLagsShownMax = 20;
 constexpr double kRateSeconds = 5;
 
 /// Log lines go where the live display is, through the lock that keeps them apart.
@@ -79,6 +80,17 @@ std::string safe(std::string_view text) {
 std::string members(const Json& json) {
     std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
     return json.empty() ? "" : "," + text.substr(1, text.size() - 2);
+}
+
+Nanos monotonic() {
+    return SystemClock().monotonic();
+}
+
+/// Nothing but `follow`, in step or nearly so: there is no progress to tell of.
+bool all_followed(const Snapshot& now) {
+    return !now.active.empty() && std::ranges::all_of(now.active, [](const ActiveAccount& account) {
+        return account.following.has_value();
+    });
 }
 
 int open_events(const std::string& path) {
@@ -172,7 +184,44 @@ void Monitor::tick(double seconds) {
     if (console_.is_terminal()) {
         console_.draw(live_lines(snapshot(), console_.screen()));
     } else if (every(std::chrono::duration<double>(options_.plain_interval).count())) {
-        console_.print(plain_line(snapshot()));
+        if (command_ == name_of(campaign::Command::follow)) show_lags();
+        const Snapshot now = snapshot();
+        if (!all_followed(now)) console_.print(plain_line(now));
+    }
+}
+
+/// The accounts that a pass has brought up to date since the last time.
+void Monitor::show_lags() {
+    std::size_t left = 0;
+    std::size_t shown = 0;
+    for (const auto& account : accounts_) {
+        std::string line;
+        {
+            const std::lock_guard lock(account->mutex);
+            const auto& following = account->following;
+            if (!following || following->passes == account->passes_shown) continue;
+            account->passes_shown = following->passes;
+            line =
+                fmt::format("{}: {}; {} copied", account->name, lag_text(*following, monotonic()),
+                            with_thousands(account->copied.load(kRelaxed)));
+        }
+        if (++shown <= kLagsShownMax) {
+            console_.print("imapult follow: " + line);
+        } else {
+            ++left;
+        }
+    }
+    if (left > 0) console_.print(fmt::format("imapult follow: … and {} more", left));
+}
+
+void Monitor::show_state() {
+    const Snapshot now = snapshot();
+    if (!all_followed(now)) console_.print(plain_line(now));
+    for (const ActiveAccount& account : now.active) {
+        if (!account.following) continue;
+        console_.print(fmt::format("imapult follow: {}: {}{}", account.name,
+                                   account.retrying ? "reconnecting, " : "",
+                                   lag_text(*account.following, now.now)));
     }
 }
 
@@ -225,6 +274,7 @@ Snapshot Monitor::snapshot() const {
     now.bytes_copied = bytes_.load(kRelaxed);
     now.refused = refused_.load(kRelaxed);
     now.stopping = stopping_.load(kRelaxed);
+    now.now = monotonic();
     for (const auto& account : accounts_) {
         if (!account->active.load(kRelaxed)) continue;
         ActiveAccount active;
@@ -236,6 +286,7 @@ Snapshot Monitor::snapshot() const {
         {
             const std::lock_guard lock(account->mutex);
             active.mailbox = account->mailbox;
+            active.following = account->following;
         }
         now.active.push_back(std::move(active));
         if (now.active.size() >= kActiveShownMax) break;
@@ -379,6 +430,24 @@ void Monitor::account_finished(std::size_t account, const campaign::AccountSumma
               {"seconds", summary.seconds}};
     if (summary.failure) json["error"] = safe(failure_text(*summary.failure));
     event("account_finished", account, members(json));
+}
+
+void Monitor::followed(std::size_t account, const campaign::Following& now) {
+    Account& a = *accounts_[account];
+    a.retrying.store(false, kRelaxed);
+    bool passed = false;
+    {
+        const std::lock_guard lock(a.mutex);
+        passed = now.passes != (a.following ? a.following->passes : 0);
+        a.following = now;
+    }
+    if (!passed) return;
+    event("followed", account,
+          members(Json{{"by", name_of(now.by)},
+                       {"lag_seconds", now.lag},
+                       {"median_lag_seconds", now.median},
+                       {"copied", a.copied.load(kRelaxed)},
+                       {"settled", a.settled.load(kRelaxed)}}));
 }
 
 bool Monitor::logs(campaign::LogLevel level) const {

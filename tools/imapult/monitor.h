@@ -45,6 +45,8 @@ class Monitor final : public campaign::Observer {
     /// Starts and stops the thread that shows and writes. finish() empties every queue.
     void start();
     void finish();
+    /// How things stand, to standard error: a line of progress, or each followed account's lag.
+    void show_state();
     void set_stopping() { stopping_.store(true, std::memory_order_relaxed); }
     /// Writes `line` to standard error as a log line of level warning.
     void warn(std::string_view line);
@@ -67,6 +69,7 @@ class Monitor final : public campaign::Observer {
     void retrying(std::size_t account, Side side, std::chrono::milliseconds delay,
                   const Error& why) override;
     void account_finished(std::size_t account, const campaign::AccountSummary& summary) override;
+    void followed(std::size_t account, const campaign::Following& now) override;
     [[nodiscard]] bool logs(campaign::LogLevel level) const override;
     void log(campaign::LogLevel level, std::string_view text) override;
 
@@ -78,8 +81,10 @@ class Monitor final : public campaign::Observer {
         std::atomic<campaign::Waiting> waiting{campaign::Waiting::nothing};
         Counter copied{0}, bytes{0}, settled{0}, planned{0}, refused{0};
         std::mutex mutex;
-        std::string mailbox;                 ///< under mutex
-        std::uint64_t settled_reported = 0;  ///< the thread's own: last progress event
+        std::string mailbox;                           ///< under mutex
+        std::optional<campaign::Following> following;  ///< under mutex
+        std::uint64_t settled_reported = 0;            ///< the thread's own: last progress event
+        std::uint64_t passes_shown = 0;                ///< the same
     };
     struct Moment {
         double seconds = 0;
@@ -89,6 +94,7 @@ class Monitor final : public campaign::Observer {
     void run();
     void tick(double seconds);
     void sample(double seconds, bool last);
+    void show_lags();
     void write_events();
     void progress_events();
     void estimate(Snapshot& snapshot) const;

@@ -42,6 +42,8 @@ std::string_view name_of(campaign::Command command) {
             return "copy";
         case campaign::Command::migrate:
             return "migrate";
+        case campaign::Command::follow:
+            return "follow";
         case campaign::Command::check:
             return "check";
         case campaign::Command::verify:

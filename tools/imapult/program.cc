@@ -49,6 +49,8 @@ campaign::Command command_of(Verb verb) {
     switch (verb) {
         case Verb::migrate:
             return campaign::Command::migrate;
+        case Verb::follow:
+            return campaign::Command::follow;
         case Verb::check:
             return campaign::Command::check;
         case Verb::verify:
@@ -116,12 +118,15 @@ class DataRun {
         for (const std::string& text : outcome_.warnings) monitor.warn(text);
         for (const std::string& text : outcome_.insecure) monitor.warn("insecure: " + text);
         campaign::StopToken stop;
-        SignalThread signals(stop, [&](campaign::StopToken::Level level) {
-            monitor.set_stopping();
-            const bool at_once = level == campaign::StopToken::Level::at_once;
-            console_.print(at_once ? "imapult: ending at once"
-                                   : "imapult: ending cleanly; once more ends at once");
-        });
+        SignalThread signals(
+            stop,
+            [&](campaign::StopToken::Level level) {
+                monitor.set_stopping();
+                const bool at_once = level == campaign::StopToken::Level::at_once;
+                console_.print(at_once ? "imapult: ending at once"
+                                       : "imapult: ending cleanly; once more ends at once");
+            },
+            [&] { monitor.show_state(); });
         const auto begin = std::chrono::steady_clock::now();
         monitor.start();
         outcome_.summary = environment_.run_campaign(options, monitor, stop);
@@ -207,6 +212,7 @@ int run_program(const std::vector<std::string>& arguments, const Environment& en
     switch (line->verb) {
         case Verb::copy:
         case Verb::migrate:
+        case Verb::follow:
         case Verb::check:
         case Verb::verify:
             return DataRun(*line, environment).run();

@@ -64,6 +64,9 @@ class Preparation {
             case Verb::migrate:
                 options.command = campaign::Command::migrate;
                 break;
+            case Verb::follow:
+                options.command = campaign::Command::follow;
+                break;
             case Verb::check:
                 options.command = campaign::Command::check;
                 break;

@@ -24,6 +24,7 @@ sigset_t our_signals() {
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
     if (hangup) sigaddset(&set, SIGHUP);
     return set;
 }
@@ -37,8 +38,9 @@ void block_signals() {
 }
 
 SignalThread::SignalThread(campaign::StopToken& stop,
-                           std::function<void(campaign::StopToken::Level)> told)
-    : stop_(stop), told_(std::move(told)), thread_([this] { run(); }) {}
+                           std::function<void(campaign::StopToken::Level)> told,
+                           std::function<void()> asked)
+    : stop_(stop), told_(std::move(told)), asked_(std::move(asked)), thread_([this] { run(); }) {}
 
 SignalThread::~SignalThread() {
     ending_ = true;
@@ -55,6 +57,10 @@ void SignalThread::run() {
         // The ledger is consistent at any moment: an engine that hangs is left behind.
         if (rounds_left > 0 && --rounds_left == 0) std::_Exit(kSignalBase + first_.load());
         if (signal <= 0) continue;
+        if (signal == SIGUSR1) {
+            asked_();
+            continue;
+        }
         int none = 0;
         first_.compare_exchange_strong(none, signal);
         if (stop_.level() == Level::at_once) std::_Exit(kSignalBase + first_.load());

@@ -57,6 +57,7 @@ Json pass_json(const std::optional<dedup::Pass>& pass) {
     json["adopted"] = pass->adopted;
     json["refused"] = pass->refused;
     json["skipped"] = pass->skipped;
+    if (pass->lag_ms) json["lag_seconds"] = static_cast<double>(*pass->lag_ms) / 1000;
     return json;
 }
 
@@ -97,10 +98,12 @@ std::string account_text(const AccountStatus& status) {
     if (const auto& pass = status.record.last_pass) {
         out += fmt::format(
             "  last pass: {} {}; {} already there, {} copied, {} adopted, {} refused, "
-            "{} skipped\n",
+            "{} skipped{}\n",
             utc_time(pass->started), printable(pass->result), with_thousands(pass->already_there),
             with_thousands(pass->copied), with_thousands(pass->adopted),
-            with_thousands(pass->refused), with_thousands(pass->skipped));
+            with_thousands(pass->refused), with_thousands(pass->skipped),
+            pass->lag_ms ? "; lag " + human_duration(static_cast<double>(*pass->lag_ms) / 1000)
+                         : std::string());
     }
     for (const dedup::Refusal& refusal : status.refusals) {
         out += fmt::format("  refused: {} UID {} {} {}: {}\n", printable(refusal.mailbox_name),

@@ -92,6 +92,14 @@ Json repair_json(const campaign::Repair& repair) {
             {"original", safe(repair.kept_as)}};
 }
 
+Json following_json(const campaign::Following& following) {
+    return {{"by", name_of(following.by)},
+            {"passes", following.passes},
+            {"lag_seconds", following.lag},
+            {"median_lag_seconds", following.median},
+            {"longest_lag_seconds", following.longest}};
+}
+
 Json refusal_json(const campaign::Refusal& refusal) {
     return {{"account", safe(refusal.account)},
             {"mailbox", safe(refusal.mailbox)},
@@ -176,6 +184,7 @@ Json account_json(const campaign::AccountSummary& account, campaign::Command com
     json["result"] = name_of(account.result);
     add_counts(json, account.mailboxes, account.messages, account.bytes, account.round_trips);
     if (verifies) json["verify"] = verify_json(account.verify);
+    if (account.following) json["follow"] = following_json(*account.following);
     json["seconds"] = account.seconds;
     add_empty_lists(json, verifies);
     add_lists(json, account, verifies);

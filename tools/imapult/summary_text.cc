@@ -101,6 +101,14 @@ void add_lists(std::string& out, const Outcome& outcome) {
         }
     }
     {
+        List lags(out, "Followed:");
+        for (const auto& account : accounts) {
+            if (!account.following) continue;
+            lags.add(fmt::format("{}: {}", printable(account.account),
+                                 lag_text(*account.following, {})));
+        }
+    }
+    {
         List refusals(out, "Refused by the destination:");
         for (const auto& account : accounts) {
             for (const auto& r : account.refusals) {

@@ -331,7 +331,15 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
     intent.sequence = window->intent;
     intent.destination_uid_validity = job->destination_uid_validity;
     intent.floor = std::max(job->destination_uid_next, job->highest_destination_uid + 1);
-    for (const std::uint32_t uid : window->uids) intent.items.push_back({uid, 0, {}});
+    for (const std::uint32_t uid : window->uids) {
+        dedup::Intent::Item& item = intent.items.emplace_back();
+        item.source_uid = uid;
+        const auto meta = std::lower_bound(job->todo.begin(), job->todo.end(), uid, ByUid{});
+        if (meta == job->todo.end() || meta->uid != uid) continue;
+        item.size = meta->size;
+        item.flags = job->flags.at(meta->flags);
+        if (meta->has_date) item.date = meta->date;
+    }
     dedup::Batch batch;
     batch.put_intent(intent);
     account_->writer.commit(std::move(batch), [this, window](bool ok) {

@@ -84,7 +84,14 @@ struct Appended {
     std::uint32_t size_there = 0;
     std::uint32_t flags = 0;  ///< as sent: index into Job::sent_flags
     std::uint8_t odd = 0;     ///< what servers like to change in it (readback.h)
+    bool told = false;        ///< its UID, by APPENDUID
     bool seen = false;        ///< the destination has it
+};
+
+/// A message that may have landed, from `floor` on, and is gone at the source.
+struct Unheard {
+    dedup::Intent::Item item;
+    std::uint32_t floor = 0;
 };
 
 struct Job {
@@ -119,6 +126,8 @@ struct Job {
     std::vector<Move> moves;        ///< of todo, in rising UID: carried over, not fetched
     std::size_t moves_carried = 0;  ///< of these, in their order
     std::vector<dedup::Intent> old_intents;
+    std::vector<Unheard> unheard;                       ///< of these: gone at the source
+    std::vector<dedup::MessageRecord> strays;           ///< that did land (strays.cc)
     std::vector<std::uint32_t> missing;                 ///< asked for and not sent by the source
     std::vector<std::pair<std::uint32_t, Care>> again;  ///< refused in a group: to be tried alone
     std::vector<std::pair<std::uint32_t, Error>>

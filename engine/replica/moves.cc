@@ -280,7 +280,10 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         // What we did not copy stays where it was.
         const bool ours = dedup::is_ours(old.state);
         (mirror && ours && can_move ? to_move : to_copy).push_back(old.destination_uid);
-        intent.items.push_back({move.meta.uid, old.size, old.digest});
+        dedup::Intent::Item& item =
+            intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
+        item.flags = old.base;  // what is carried keeps them
+        if (move.meta.has_date) item.date = move.meta.date;
     }
     dedup::Batch before;
     before.put_intent(intent);

@@ -131,6 +131,7 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
     }
     come_back(*job, known.gone, fresh);
     if (record.complete ? !job->survey.unsure : fresh.size() == job->exists) {
+        note_unheard(*job, known.source, fresh);
         const std::uint32_t checkpoint = record.complete ? record.source_uid_next : 1;
         std::erase_if(known.source, [&](std::uint32_t uid) { return uid < checkpoint; });
         auto left = co_await note_gone(*job, known.source, fresh);

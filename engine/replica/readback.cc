@@ -109,6 +109,7 @@ void Lane::note_appended(Job& job, const Group& group, const Group::Item& item,
     Appended appended;
     appended.source_uid = item.uid;
     appended.destination_uid = destination_uid;
+    appended.told = destination_uid != 0;
     const std::uint64_t octets = group.repairs != 0 ? group.sent : item.size;
     appended.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(octets, UINT32_MAX));
     appended.flags = job.sent_flags.intern(sent);
@@ -169,8 +170,11 @@ Task<Result<void>> Lane::ask_back(Job& job, std::vector<Appended>& appended) {
         if (reply && !reply->ok() && i < fetches) refused = true;
     }
     if (error) co_return std::unexpected(std::move(*error));
-    const bool replaced =
-        selected.uid_validity && *selected.uid_validity != job.destination_uid_validity;
+    // UIDs that were not told were read just now. (mailutils makes up another UIDVALIDITY each
+    // second until somebody writes.)
+    const bool told = std::ranges::any_of(appended, &Appended::told);
+    const bool replaced = told && selected.uid_validity &&
+                          *selected.uid_validity != job.destination_uid_validity;
     if (refused || replaced) {
         account_->notice(printable(job.display), report::NoticeKind::other,
                          "the destination did not let its copies be read back; `imapult verify` "

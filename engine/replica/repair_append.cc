@@ -144,7 +144,7 @@ Task<bool> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
     intent.sequence = window->intent;
     intent.destination_uid_validity = job->destination_uid_validity;
     intent.floor = std::max(job->destination_uid_next, job->highest_destination_uid + 1);
-    intent.items.push_back({uid, 0, {}});
+    intent.items.emplace_back().source_uid = uid;
     dedup::Batch batch;
     batch.put_intent(intent);
     account_->writer.commit(std::move(batch), [this, window](bool ok) {

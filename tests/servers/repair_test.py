@@ -116,15 +116,17 @@ class Repairs(OddSource):
         applied = {r["message_id"]: r["applied"] for r in found["repairs"]}
         self.assertEqual(applied["<2@example.com>"], "CRLF for bare LF")
         self.assertIn("NUL", applied["<3@example.com>"])
-        self.assertIn("CRLF for bare LF, NUL", applied["<5@example.com>"])
+        self.assertIn("NUL", applied["<5@example.com>"])
         for repair in found["repairs"]:
             number = int(repair["message_id"][1])
             self.assertEqual(pathlib.Path(repair["original"]).read_bytes(), odd(number, *self.BODIES[number])[0])
             self.assertRegex(repair["reason"], "(?i)newline|NUL")
         again = self.run_to(destination, "copy")
         self.assertEqual((again["messages"]["copied"], again["messages"]["already_there"]), (0, 4))
-        by = self.run_to(destination, "verify", "--depth", "content", code=7)["verify"]["altered_by"]
-        self.assertEqual(by, {"repaired": 3})
+        # What is sent as BINARY keeps its octets.
+        changed = sum("BINARY" not in text for text in applied.values())
+        found = self.run_to(destination, "verify", "--depth", "content", code=7)["verify"]
+        self.assertEqual((found["equal"], found["altered_by"]), (4 - changed, {"repaired": changed}))
 
     def test_a_repaired_copy_follows_its_original(self):
         self.fill()

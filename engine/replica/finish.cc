@@ -7,6 +7,7 @@
 
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 
 namespace imapult::replica {
 namespace {
@@ -71,15 +72,19 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = destination_->start(std::move(*examine), &selected);
     imap::FetchItems items;
-    items.size = true;
-    FlagTable unused;
-    MetaSink metas(floor, UINT32_MAX, unused);
+    items.size = items.flags = true;
+    FlagTable flags;
+    MetaSink metas(floor, UINT32_MAX, flags);
     auto fetch = imap::source::uid_fetch(imap::UidSet(floor, UINT32_MAX - 1), items, std::nullopt,
                                          destination_->encoding());
     if (!fetch) co_return std::unexpected(std::move(fetch).error());
     session::Ticket asked = destination_->start(std::move(*fetch), &metas);
+    session::Ticket left;
+    if (destination_->capabilities().has("UNSELECT"))
+        left = destination_->start(imap::source::unselect());
     auto reply = co_await destination_->finish(opened);
     auto listed = co_await destination_->finish(asked);
+    if (left) (void)co_await destination_->finish(left);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     if (!listed) co_return std::unexpected(std::move(listed).error());
     const std::vector<Meta> there = metas.take();
@@ -113,8 +118,15 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
         job.highest_destination_uid = std::max(job.highest_destination_uid, there[i].uid);
         batch.put_message(id, *found->second);
         const auto appended = unread.find(sent[i]);
-        if (appended != unread.end()) appended->second->destination_uid = there[i].uid;
+        if (appended == unread.end()) continue;
+        Appended& here = *appended->second;
+        here.destination_uid = there[i].uid;
+        here.place = static_cast<std::uint32_t>(i);
+        here.size_there = there[i].size;
+        here.seen = true;
+        note_lost(job, job.sent_flags.at(here.flags), flags.at(there[i].flags));
     }
+    job.placed = there.size();
     account_->writer.commit(std::move(batch));
     job.unknown_uids.clear();
     co_return Result<void>{};

@@ -85,6 +85,7 @@ struct Appended {
     std::uint32_t flags = 0;  ///< as sent: index into Job::sent_flags
     std::uint8_t odd = 0;     ///< what servers like to change in it (readback.h)
     bool told = false;        ///< its UID, by APPENDUID
+    std::uint32_t place = 0;  ///< if not told: among those beyond the old UIDNEXT (Job::placed)
     bool seen = false;        ///< the destination has it
 };
 
@@ -149,6 +150,9 @@ struct Job {
     std::uint64_t exists = 0;         ///< at the source when it was examined
     FlagTable sent_flags;
     std::vector<Appended> appended;  ///< not read back yet
+    std::size_t placed = 0;          ///< messages beyond the old UIDNEXT when UIDs were not told
+    std::uint64_t flags_lost = 0;    ///< messages without flags they were sent with
+    std::set<std::string> lost_words;
     std::vector<Appended> suspects;  ///< to be compared with their originals
     std::map<std::uint32_t, unsigned>
         losses;  ///< UID: connections that ended while it was in flight
@@ -185,7 +189,7 @@ struct Group {
     std::uint8_t repairs = 0;  ///< what was changed in its one message (repair.h)
     std::uint64_t sent = 0;    ///< with repairs: octets of the literal
     bool turned_down = false;  ///< with repairs: refused once more
-    bool new_kind = false;  ///< an argument the server has not proved to understand
+    bool new_kind = false;     ///< an argument the server has not proved to understand
 
     // Cut-through of one large message.
     bool streamed = false;

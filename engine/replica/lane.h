@@ -167,6 +167,7 @@ class Lane {
     Task<Result<void>> ask_back(Job& job, std::vector<Appended>& appended);
     void judge_back(Job& job, const std::vector<Appended>& appended);
     Task<void> examine_suspects(std::shared_ptr<Job> job);
+    Task<Result<void>> find_again(Job& job, std::vector<Appended>& suspects);
     Task<Result<void>> compare_suspects(Job& job, std::vector<Appended> suspects);
     Task<void> disown(Job& job, std::uint32_t source_uid, std::string reason);
 

@@ -23,8 +23,7 @@ constexpr std::size_t kLargerMax = 64;      ///< … of being changed
 class BackSink final : public session::Sink {
   public:
     /// `appended` is sorted by destination UID.
-    BackSink(std::vector<Appended>& appended, const FlagTable& sent)
-        : appended_(&appended), sent_(&sent) {}
+    BackSink(std::vector<Appended>& appended, Job& job) : appended_(&appended), job_(&job) {}
 
     bool on_untagged(const imap::Event& event) override {
         const auto* fetch = std::get_if<imap::Fetch>(&event);
@@ -41,23 +40,12 @@ class BackSink final : public session::Sink {
         if (fetch->size)
             message->size_there =
                 static_cast<std::uint32_t>(std::min<std::uint64_t>(*fetch->size, UINT32_MAX));
-        if (fetch->flags) {
-            const Flags& sent = sent_->at(message->flags);
-            const Flags there = parse_flags(*fetch->flags);
-            if (!(there == sent)) note_lost(minus(sent, there));
-        }
+        if (fetch->flags)
+            note_lost(*job_, job_->sent_flags.at(message->flags), parse_flags(*fetch->flags));
         return true;
     }
 
-    std::uint64_t flags_lost = 0;  ///< messages
-    std::set<std::string> lost_words;
-
   private:
-    void note_lost(const Flags& lost) {
-        if (is_empty(lost)) return;
-        ++flags_lost;
-        for (const std::string_view word : words_of(lost)) lost_words.emplace(word);
-    }
     /// They come in order, nearly always.
     Appended* find(std::uint32_t uid) {
         if (next_ >= appended_->size() || (*appended_)[next_].destination_uid != uid) {
@@ -70,11 +58,19 @@ class BackSink final : public session::Sink {
         return &(*appended_)[next_++];
     }
     std::vector<Appended>* appended_;
-    const FlagTable* sent_;
+    Job* job_;
     std::size_t next_ = 0;
 };
 
 }  // namespace
+
+void note_lost(Job& job, const Flags& sent, const Flags& there) {
+    if (sent == there) return;
+    const Flags lost = minus(sent, there);
+    if (is_empty(lost)) return;
+    ++job.flags_lost;
+    for (const std::string_view word : words_of(lost)) job.lost_words.emplace(word);
+}
 
 std::uint8_t oddities_of(std::string_view message) {
     std::uint8_t odd = 0;
@@ -133,19 +129,53 @@ Task<Result<void>> Lane::read_back(Job& job) {
     std::sort(appended.begin(), appended.end(), [](const Appended& a, const Appended& b) {
         return a.destination_uid < b.destination_uid;
     });
-    auto asked = co_await ask_back(job, appended);
+    // What was listed to learn its UID has been seen already (finish.cc).
+    const bool all_seen = std::ranges::all_of(appended, &Appended::seen);
+    Result<void> asked;
+    if (!all_seen) asked = co_await ask_back(job, appended);
     if (!asked) {
         // The next attempt does it.
         job.appended.insert(job.appended.end(), appended.begin(), appended.end());
         co_return asked;
     }
+    if (job.flags_lost > 0) {
+        std::string words;
+        for (const std::string& word : std::exchange(job.lost_words, {}))
+            words += ' ' + printable(word, 64);
+        account_->notice(printable(job.display), report::NoticeKind::keywords_dropped,
+                         std::to_string(std::exchange(job.flags_lost, 0)) +
+                             " messages came without flags although the destination said OK to "
+                             "them:" +
+                             words);
+    }
     judge_back(job, appended);
+    co_return Result<void>{};
+}
+
+/// Where suspects are whose UIDs were not told: mailutils gives some others to each session.
+Task<Result<void>> Lane::find_again(Job& job, std::vector<Appended>& suspects) {
+    if (std::ranges::all_of(suspects, &Appended::told)) co_return Result<void>{};
+    const std::uint32_t floor = std::max(job.destination_uid_next, 1U);
+    FlagTable unused;
+    MetaSink metas(floor, UINT32_MAX, unused);
+    imap::FetchItems items;
+    items.size = true;
+    auto fetch = imap::source::uid_fetch(imap::UidSet(floor, UINT32_MAX - 1), items, std::nullopt,
+                                         destination_->encoding());
+    if (!fetch) co_return std::unexpected(std::move(fetch).error());
+    auto reply = co_await destination_->execute(std::move(*fetch), &metas);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    const std::vector<Meta> there = metas.take();
+    if (there.size() != job.placed) co_return Result<void>{};
+    for (Appended& a : suspects) {
+        if (!a.told) a.destination_uid = there[a.place].uid;
+    }
     co_return Result<void>{};
 }
 
 Task<Result<void>> Lane::ask_back(Job& job, std::vector<Appended>& appended) {
     SelectSink selected;
-    BackSink back(appended, job.sent_flags);
+    BackSink back(appended, job);
     auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
     if (!examine) co_return std::unexpected(std::move(examine).error());
     imap::UidSet uids;
@@ -170,25 +200,13 @@ Task<Result<void>> Lane::ask_back(Job& job, std::vector<Appended>& appended) {
         if (reply && !reply->ok() && i < fetches) refused = true;
     }
     if (error) co_return std::unexpected(std::move(*error));
-    // UIDs that were not told were read just now. (mailutils makes up another UIDVALIDITY each
-    // second until somebody writes.)
-    const bool told = std::ranges::any_of(appended, &Appended::told);
-    const bool replaced = told && selected.uid_validity &&
-                          *selected.uid_validity != job.destination_uid_validity;
+    const bool replaced =
+        selected.uid_validity && *selected.uid_validity != job.destination_uid_validity;
     if (refused || replaced) {
         account_->notice(printable(job.display), report::NoticeKind::other,
                          "the destination did not let its copies be read back; `imapult verify` "
                          "tells whether they are whole");
         for (Appended& a : appended) a.seen = true, a.size_there = a.size, a.odd = 0;
-    }
-    if (back.flags_lost > 0) {
-        std::string words;
-        for (const std::string& word : back.lost_words) words += ' ' + printable(word, 64);
-        account_->notice(printable(job.display), report::NoticeKind::keywords_dropped,
-                         std::to_string(back.flags_lost) +
-                             " messages came without flags although the destination said OK to "
-                             "them:" +
-                             words);
     }
     co_return Result<void>{};
 }
@@ -247,6 +265,8 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
     auto opened = co_await destination_->execute(std::move(*examine), &selected);
     if (!opened) co_return std::unexpected(std::move(opened).error());
     if (!opened->ok()) co_return Result<void>{};
+    auto again = co_await find_again(job, suspects);
+    if (!again) co_return again;
     Comparison comparison;
     std::vector<std::size_t> chosen;
     for (const Appended& a : suspects) {

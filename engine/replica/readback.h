@@ -5,11 +5,17 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/replica/job.h"
+
 namespace imapult::replica {
 
 inline constexpr std::uint8_t kOddNul = 1;
 inline constexpr std::uint8_t kOddHeader = 2;  ///< 8-bit octets in the header
 
+/// Counts and collects flags that the destination took with OK and does not show.
+void note_lost(Job& job, const Flags& sent, const Flags& there);
+
+/// kOdd… of a whole message.
 std::uint8_t oddities_of(std::string_view message);
 
 struct Account;

@@ -118,6 +118,7 @@ struct Account {
         std::uint64_t met = 0, looked_at = 0, altered = 0;
     };
     Faith faith_nul, faith_header;
+    std::size_t originals_kept = 0;  ///< of refused messages (repair_append.cc)
     bool sizes_are_estimates = false;  ///< the destination's RFC822.SIZE says nothing (Exchange)
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)

@@ -512,22 +512,26 @@ Task<bool> Lane::destination_is_full(std::uint64_t bytes) {
 
 /// Lists the messages that cannot go, with what a person needs to find them. The source has the
 /// mailbox open.
+/// Without what only the message's header tells.
+dedup::Refusal Lane::refusal_of(const Job& job, std::uint32_t uid, const Error& error) const {
+    dedup::Refusal refusal;
+    refusal.mailbox = job.record.id;
+    refusal.source_uid = uid;
+    refusal.mailbox_name = printable(job.display);
+    refusal.reason = error.text;
+    refusal.first_seen = account_->environment.scheduler.clock().unix_seconds();
+    const auto meta = std::lower_bound(job.todo.begin(), job.todo.end(), uid, ByUid{});
+    if (meta != job.todo.end() && meta->uid == uid) {
+        refusal.date = meta->date;
+        refusal.size = meta->size;
+    }
+    return refusal;
+}
+
 Task<void> Lane::quarantine(std::shared_ptr<Job> job) {
     for (const auto& [uid, error] : std::exchange(job->hopeless, {})) {
         if (stopped()) co_return;
-        dedup::Refusal refusal;
-        refusal.mailbox = job->record.id;
-        refusal.source_uid = uid;
-        refusal.mailbox_name = printable(job->display);
-        refusal.reason = error.text;
-        refusal.first_seen = account_->environment.scheduler.clock().unix_seconds();
-        const auto meta =
-            std::lower_bound(job->todo.begin(), job->todo.end(), uid,
-                             [](const Meta& m, std::uint32_t u) { return m.uid < u; });
-        if (meta != job->todo.end() && meta->uid == uid) {
-            refusal.date = meta->date;
-            refusal.size = meta->size;
-        }
+        dedup::Refusal refusal = refusal_of(*job, uid, error);
         if (error.code == Code::refused && co_await destination_is_full(refusal.size)) {
             Error full = error;
             full.code = Code::over_quota;

@@ -85,6 +85,7 @@ struct Appended {
     std::uint32_t flags = 0;  ///< as sent: index into Job::sent_flags
     std::uint8_t odd = 0;     ///< what servers like to change in it (readback.h)
     bool told = false;        ///< its UID, by APPENDUID
+    bool earlier = false;     ///< by an attempt that ended before it was read back
     std::uint32_t place = 0;  ///< if not told: among those beyond the old UIDNEXT (Job::placed)
     bool seen = false;        ///< the destination has it
 };

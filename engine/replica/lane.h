@@ -137,6 +137,8 @@ class Lane {
     Task<void> retry(std::shared_ptr<Job> job);
     Task<void> retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care);
     Task<void> quarantine(std::shared_ptr<Job> job);
+    [[nodiscard]] dedup::Refusal refusal_of(const Job& job, std::uint32_t uid,
+                                            const Error& error) const;
     Task<bool> destination_is_full(std::uint64_t bytes);
     void close_group();  ///< between two bodies only
     /// Of a mailbox whose windows are all answered. The open group may be another's by now, in the
@@ -169,7 +171,9 @@ class Lane {
     Task<void> examine_suspects(std::shared_ptr<Job> job);
     Task<Result<void>> find_again(Job& job, std::vector<Appended>& suspects);
     Task<Result<void>> compare_suspects(Job& job, std::vector<Appended> suspects);
-    Task<void> disown(Job& job, std::uint32_t source_uid, std::string reason);
+    Task<void> disown(Job& job, std::uint32_t source_uid, bool keep_record, std::string reason);
+    /// What an interrupted attempt had copied is read back with the rest.
+    void read_back_earlier(Job& job, const std::vector<Appended>& copied);
 
     // repair_append.cc: what is refused, once more with as little changed as it takes
     Task<void> repair(std::shared_ptr<Job> job);

@@ -5,11 +5,13 @@
 #include "engine/replica/readback.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
 #include "engine/replica/verify.h"
+#include "engine/replica/verify_kind.h"
 
 namespace imapult::replica {
 namespace {
@@ -34,25 +36,27 @@ class BackSink final : public session::Sink {
                    std::holds_alternative<imap::Vanished>(event);
         }
         if (!fetch->uid) return true;
-        Appended* message = find(*fetch->uid);
-        if (message == nullptr) return true;
-        message->seen = true;
-        if (fetch->size)
-            message->size_there =
-                static_cast<std::uint32_t>(std::min<std::uint64_t>(*fetch->size, UINT32_MAX));
-        if (fetch->flags)
-            note_lost(*job_, job_->sent_flags.at(message->flags), parse_flags(*fetch->flags));
+        // Several where the destination merges equal messages.
+        while (Appended* message = find(*fetch->uid)) take(*message, *fetch);
         return true;
     }
 
   private:
-    /// They come in order, nearly always.
+    void take(Appended& message, const imap::Fetch& fetch) {
+        message.seen = true;
+        if (fetch.size)
+            message.size_there =
+                static_cast<std::uint32_t>(std::min<std::uint64_t>(*fetch.size, UINT32_MAX));
+        if (fetch.flags && !message.earlier)
+            note_lost(*job_, job_->sent_flags.at(message.flags), parse_flags(*fetch.flags));
+    }
+    /// They come in order, nearly always. Each is found once.
     Appended* find(std::uint32_t uid) {
         if (next_ >= appended_->size() || (*appended_)[next_].destination_uid != uid) {
             const auto at = std::lower_bound(
                 appended_->begin(), appended_->end(), uid,
                 [](const Appended& a, std::uint32_t u) { return a.destination_uid < u; });
-            if (at == appended_->end() || at->destination_uid != uid) return nullptr;
+            if (at == appended_->end() || at->destination_uid != uid || at->seen) return nullptr;
             next_ = static_cast<std::size_t>(at - appended_->begin());
         }
         return &(*appended_)[next_++];
@@ -63,6 +67,16 @@ class BackSink final : public session::Sink {
 };
 
 }  // namespace
+
+void Lane::read_back_earlier(Job& job, const std::vector<Appended>& copied) {
+    if (account_->options.trust || account_->options.dry_run) return;
+    std::set<std::uint32_t> known;
+    for (const Appended& appended : job.appended) known.insert(appended.source_uid);
+    for (const Appended& appended : job.suspects) known.insert(appended.source_uid);
+    for (const Appended& appended : copied) {
+        if (!known.contains(appended.source_uid)) job.appended.push_back(appended);
+    }
+}
 
 void note_lost(Job& job, const Flags& sent, const Flags& there) {
     if (sent == there) return;
@@ -243,9 +257,10 @@ void Lane::judge_back(Job& job, const std::vector<Appended>& appended) {
 Task<void> Lane::examine_suspects(std::shared_ptr<Job> job) {
     std::vector<Appended> suspects = job->suspects;
     for (const Appended& a : job->suspects) {
-        if (a.seen || stopped()) continue;
-        co_await disown(*job, a.source_uid,
-                        "the destination said OK to this message and does not have it");
+        if (a.seen || a.earlier || stopped()) continue;
+        co_await disown(*job, a.source_uid, false,
+                        "the destination said OK to this message and does not show it (moved or "
+                        "deleted there meanwhile?); --retry-refused sends it again");
     }
     std::erase_if(suspects, [](const Appended& a) { return !a.seen; });
     if (!suspects.empty() && !stopped()) {
@@ -301,8 +316,10 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
             continue;
         }
         if (found->second.unread) continue;
-        if (found->second.by == report::Alteration::truncated) {
-            co_await disown(job, a.source_uid,
+        // Those too large to be looked into: line ends explain less than that.
+        const bool far_smaller = a.size > kExaminedBytesMax && a.size_there < a.size - a.size / 16;
+        if (found->second.by == report::Alteration::truncated || far_smaller) {
+            co_await disown(job, a.source_uid, true,
                             "the destination said OK to this message and kept " +
                                 std::to_string(a.size_there) + " of its " + std::to_string(a.size) +
                                 " octets");
@@ -321,11 +338,14 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
     co_return Result<void>{};
 }
 
-/// The message did not arrive whole after all: it is listed like one that was refused, and its
-/// record stays, so that it is not sent again unasked.
-Task<void> Lane::disown(Job& job, std::uint32_t source_uid, std::string reason) {
+/// The message is not there whole after all: it is listed like one that was refused. The record of
+/// one that was cut stays, so that it is never sent a second time; without one, --retry-refused
+/// sends it again.
+Task<void> Lane::disown(Job& job, std::uint32_t source_uid, bool keep_record, std::string reason) {
     dedup::Ledger& ledger = account_->ledger;
     const dedup::MailboxId id = job.record.id;
+    Error error{Code::protocol,   Scope::message, Retry::never, Outcome::not_done, {},
+                std::move(reason)};
     (void)co_await account_->writer.drain();
     auto records = co_await account_->read_ledger(
         [&ledger, id, source_uid] { return ledger.messages(id, source_uid, source_uid); });
@@ -334,15 +354,19 @@ Task<void> Lane::disown(Job& job, std::uint32_t source_uid, std::string reason) 
         if (record.state != dedup::MessageState::refused && job.copied > 0) --job.copied;
         record.state = dedup::MessageState::refused;
         dedup::Batch batch;
-        batch.put_message(id, record);
+        if (keep_record) {
+            batch.put_message(id, record);
+        } else {
+            batch.erase_message(id, source_uid);
+        }
+        // An attempt that ends before the message is listed must not forget it.
+        dedup::Refusal refusal = refusal_of(job, source_uid, error);
+        refusal.tries = 0;
+        batch.put_refusal(account_->id, refusal);
+        account_->refusals[{id, source_uid}] = std::move(refusal);
         account_->writer.commit(std::move(batch));
     }
-    job.hopeless.emplace_back(source_uid, Error{Code::protocol,
-                                                Scope::message,
-                                                Retry::never,
-                                                Outcome::not_done,
-                                                {},
-                                                std::move(reason)});
+    job.hopeless.emplace_back(source_uid, std::move(error));
 }
 
 }  // namespace imapult::replica

@@ -22,7 +22,7 @@ namespace imapult::replica {
 namespace {
 
 constexpr std::size_t kFileNameOctetsMax = 200;
-constexpr std::size_t kRecoveredMax = 64;  ///< messages of unknown origin that are looked at
+constexpr std::size_t kOriginalsMax = 1000;  ///< kept of an account
 
 /// Only what no file system and no shell reads differently; the rest as in URLs, so that no two
 /// names become one.
@@ -74,6 +74,15 @@ std::string keep_original(const std::string& folder, const std::string& name,
 /// The source has the mailbox open. What is repaired leaves Job::hopeless.
 Task<void> Lane::repair(std::shared_ptr<Job> job) {
     if (!account_->options.repair && account_->options.refused_folder.empty()) co_return;
+    // An account without room refuses everything, and nothing helps: that is for quarantine to say.
+    const auto refused_one = std::ranges::find_if(
+        job->hopeless, [](const auto& entry) { return entry.second.code == Code::refused; });
+    if (refused_one != job->hopeless.end()) {
+        const auto meta =
+            std::lower_bound(job->todo.begin(), job->todo.end(), refused_one->first, ByUid{});
+        const bool known = meta != job->todo.end() && meta->uid == refused_one->first;
+        if (co_await destination_is_full(known ? meta->size : 0)) co_return;
+    }
     std::vector<std::pair<std::uint32_t, Error>> left;
     for (auto& [uid, error] : std::exchange(job->hopeless, {})) {
         const bool refused = error.code == Code::refused || error.code == Code::bad_command;
@@ -115,6 +124,13 @@ Task<bool> Lane::repair_one(std::shared_ptr<Job> job, std::uint32_t uid, const E
 /// Where the original octets were written to; empty if they were not.
 Task<std::string> Lane::keep(const Job& job, std::uint32_t uid, const std::string& original) {
     if (account_->options.refused_folder.empty()) co_return std::string();
+    if (account_->originals_kept == kOriginalsMax) {
+        account_->notice("", report::NoticeKind::other,
+                         "more than " + std::to_string(kOriginalsMax) +
+                             " messages were refused; the originals of the others are not kept "
+                             "(they are at the source)");
+    }
+    if (account_->originals_kept++ >= kOriginalsMax) co_return std::string();
     const std::string folder = account_->options.refused_folder + "/" +
                                file_name(account_->summary.account) + "/" + file_name(job.display);
     const std::string name = std::to_string(job.uid_validity) + "-" + std::to_string(uid) + ".eml";
@@ -198,15 +214,20 @@ Task<bool> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
 Task<Result<void>> Lane::match_repaired(Job& job, const std::vector<HeaderSink::Entry>& left,
                                         std::vector<dedup::Pair>& pairs) {
     std::set<std::uint32_t> alone;  // as repaired messages are sent
+    std::uint32_t floor = UINT32_MAX;
     for (const dedup::Intent& intent : job.old_intents) {
         if (intent.items.size() != 1) continue;
         const std::uint32_t uid = intent.items.front().source_uid;
-        if (std::binary_search(job.todo.begin(), job.todo.end(), uid, ByUid{})) alone.insert(uid);
+        if (!std::binary_search(job.todo.begin(), job.todo.end(), uid, ByUid{})) continue;
+        alone.insert(uid);
+        floor = std::min(floor, intent.floor);
     }
     for (const dedup::Pair& pair : pairs) alone.erase(pair.source_uid);
-    if (alone.empty() || left.empty() || left.size() > kRecoveredMax) co_return Result<void>{};
     std::vector<std::uint32_t> theirs;
-    for (const auto& entry : left) theirs.push_back(entry.candidate.uid);
+    for (const auto& entry : left) {
+        if (entry.candidate.uid >= floor) theirs.push_back(entry.candidate.uid);
+    }
+    if (alone.empty() || theirs.empty()) co_return Result<void>{};
     const std::string_view secret = account_->ledger.digest_secret();
     auto there = co_await read_digests(*destination_, theirs, secret);
     if (!there) co_return std::unexpected(std::move(there).error());
@@ -217,7 +238,11 @@ Task<Result<void>> Lane::match_repaired(Job& job, const std::vector<HeaderSink::
     imap::FetchItems items;
     items.body = imap::FetchItems::Body::whole;
     for (const std::uint32_t uid : alone) {
-        if (found.empty() || stopped()) break;
+        if (found.empty()) break;
+        // Half an answer would let a landed copy be forgotten, and sent again.
+        if (stopped()) {
+            co_return ::imapult::fail(Code::cancelled, Scope::account, Retry::later, "interrupted");
+        }
         ContentSink sink(wishes);
         auto command = imap::source::uid_fetch(imap::UidSet(uid, uid), items, std::nullopt,
                                                source_->encoding());

@@ -100,6 +100,15 @@ Sha256 root_of(const AccountProof& account) {
     return merkle_root(std::move(leaves));
 }
 
+std::optional<Sha256> source_root_of(const AccountProof& account) {
+    std::vector<Sha256> leaves;
+    for (const MailboxProof& box : account.mailboxes) {
+        if (!box.source_root) return std::nullopt;
+        leaves.push_back(mailbox_leaf(box.mailbox, box.source_messages, *box.source_root));
+    }
+    return merkle_root(std::move(leaves));
+}
+
 std::string proof_flags(const std::vector<std::string_view>& words) {
     std::vector<std::string> sorted;
     for (const std::string_view word : words) {

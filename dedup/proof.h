@@ -26,9 +26,12 @@
 //
 // A proof holds, of every message that the destination has of the source, UID, INTERNALDATE, flags
 // and content: enough to compute every root again and to name a message that differs, and no text
-// of anybody's mail. The source's roots stand beside it; they are equal where nothing was altered.
+// of anybody's mail. The source's roots stand beside it; they are equal where nothing was altered
+// and nothing is missing. They are over all messages of the source: where it did not hand one out,
+// there is no root of that mailbox's source, nor of its account's.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,14 +56,16 @@ struct MailboxProof {
     std::vector<std::string> flags;  ///< the sets in use, in the form of the leaves
     std::vector<ProvedMessage> messages;
     std::uint64_t source_messages = 0;
-    Sha256 root{}, source_root{};
+    Sha256 root{};
+    std::optional<Sha256> source_root;  ///< none: the source did not hand out all messages
 };
 
 struct AccountProof {
     std::string account;           ///< name in reports: the source's user
     std::string destination_user;  ///< whom `verify --against` logs in as
     std::vector<MailboxProof> mailboxes;
-    Sha256 root{}, source_root{};
+    Sha256 root{};
+    std::optional<Sha256> source_root;  ///< none where a mailbox has none
 };
 
 Sha256 content_hash(std::string_view message_id, const Sha256& message);
@@ -72,6 +77,7 @@ Sha256 merkle_root(std::vector<Sha256> leaves);
 /// Of what the proof holds.
 Sha256 root_of(const MailboxProof& mailbox);
 Sha256 root_of(const AccountProof& account);
+std::optional<Sha256> source_root_of(const AccountProof& account);
 
 /// "$forwarded \answered \seen".
 std::string proof_flags(const std::vector<std::string_view>& words);

@@ -106,20 +106,34 @@ std::string encoded_words(std::string_view text) {
     return out;
 }
 
-/// A piece of a field's value: blanks, or what stands between them; a quoted string is one piece.
+/// Behind the quoted string that begins at `at`; the end of the text if it is not closed.
+std::size_t behind_quoted(std::string_view text, std::size_t at) {
+    for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
+    return std::min(text.size(), at + 1);
+}
+
+/// Behind the address in `<…>` that begins at `at`; the end of the text if it is not closed.
+std::size_t behind_angle(std::string_view text, std::size_t at) {
+    while (at < text.size() && text[at] != '>')
+        at = text[at] == '"' ? behind_quoted(text, at) : at + 1;
+    return std::min(text.size(), at + 1);
+}
+
+/// A piece of a field's value: blanks, or what stands between them; in an address field a quoted
+/// string and an address in `<…>` are one piece each.
 std::string_view take_piece(std::string_view& rest, bool quotes) {
     std::size_t end = 0;
     if (is_blank(rest[0])) {
         while (end < rest.size() && is_blank(rest[end])) ++end;
     } else if (quotes && rest[0] == '"') {
-        end = 1;
-        while (end < rest.size() && rest[end] != '"') end += rest[end] == '\\' ? 2 : 1;
-        end = std::min(rest.size(), end + 1);
+        end = behind_quoted(rest, 0);
+    } else if (quotes && rest[0] == '<') {
+        end = behind_angle(rest, 0);
     } else {
-        // In an address `<…>` and `,` end a word; elsewhere only blanks do.
+        // In an address these end a word; elsewhere only blanks do.
+        static constexpr std::string_view kEnds = "<>\",();";
         while (end < rest.size() && !is_blank(rest[end])) {
-            const bool ends = quotes && (rest[end] == '<' || rest[end] == '"' || rest[end] == ',' ||
-                                         rest[end] == '(' || rest[end] == ')' || rest[end] == ';');
+            const bool ends = quotes && kEnds.contains(rest[end]);
             if (ends && end > 0) break;
             ++end;
             if (ends) break;
@@ -143,6 +157,12 @@ std::string unquoted(std::string_view piece) {
     return out;
 }
 
+/// In an address field: an address, which holds no encoded words (RFC 2047 §5). `rest` follows it.
+bool is_address(std::string_view piece, std::string_view rest) {
+    if (piece[0] == '<') return true;
+    return piece[0] == '"' ? rest.starts_with('@') : piece.contains('@');
+}
+
 /// The value of one header line, without its line end. Words with 8-bit octets that stand together
 /// become one encoded text, the blanks between them included.
 std::string encode_value(std::string_view value, bool quotes) {
@@ -162,7 +182,7 @@ std::string encode_value(std::string_view value, bool quotes) {
             blanks = piece;
             continue;
         }
-        if (has_8bit(piece)) {
+        if (has_8bit(piece) && !(quotes && is_address(piece, value))) {
             if (text.empty()) {
                 out += blanks;
             } else {
@@ -184,6 +204,49 @@ std::string encode_value(std::string_view value, bool quotes) {
     return out + blanks;
 }
 
+/// `text` ends in `name=` or `filename=`, as a parameter.
+bool ends_in_name(std::string_view text) {
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    if (!text.ends_with('=')) return false;
+    text.remove_suffix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    const std::size_t before = text.find_last_of("; \t");
+    const std::string_view name = text.substr(before == std::string_view::npos ? 0 : before + 1);
+    return equal_ignoring_case(name, "name") || equal_ignoring_case(name, "filename");
+}
+
+/// One line of a field with parameters (`Content-Type: …; name="…"`). Of these only names are text,
+/// and encoded words in them, though against RFC 2047 §5, are what mail programs write and read;
+/// all else is structure. `in_quotes`: the line begins, or the next one does, inside a quoted
+/// string.
+std::string encode_names(std::string_view value, bool& in_quotes) {
+    std::string out;
+    std::size_t at = 0;
+    while (at < value.size()) {
+        if (!in_quotes && value[at] != '"') {
+            out += value[at++];
+            continue;
+        }
+        // What is left of a string that began on an earlier line stays as it is.
+        const bool name = !in_quotes && ends_in_name(value.substr(0, at));
+        const std::size_t begin = in_quotes ? at : at + 1;
+        std::size_t end = begin;
+        while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2 : 1;
+        in_quotes = end >= value.size();
+        const std::string_view quoted =
+            value.substr(at, in_quotes ? value.size() - at : end + 1 - at);
+        if (name && !in_quotes && has_8bit(quoted)) {
+            out += '"' + encoded_words(unquoted(quoted)) + '"';
+        } else {
+            out += quoted;
+        }
+        at += quoted.size();
+    }
+    return out;
+}
+
+enum class FieldKind : std::uint8_t { text, addresses, parameters };
+
 bool is_address_field(std::string_view name) {
     static constexpr std::array<std::string_view, 12> kNames{"from",
                                                              "to",
@@ -201,10 +264,19 @@ bool is_address_field(std::string_view name) {
     return std::find(kNames.begin(), kNames.end(), lower) != kNames.end();
 }
 
+/// Content-Description is the one text among the Content- fields (RFC 2045 §8).
+FieldKind kind_of_field(std::string_view name) {
+    const std::string lower = to_lower(name);
+    if (lower.starts_with("content-") && lower != "content-description")
+        return FieldKind::parameters;
+    return is_address_field(name) ? FieldKind::addresses : FieldKind::text;
+}
+
 std::string with_encoded_header(std::string_view message) {
     std::string out;
     out.reserve(message.size() + 256);
-    bool address = false;
+    FieldKind kind = FieldKind::text;
+    bool in_quotes = false;
     while (!message.empty()) {
         const std::string_view line = take_line(message);
         const std::string_view text = without_line_end(line);
@@ -214,15 +286,21 @@ std::string with_encoded_header(std::string_view message) {
         }
         const std::size_t colon = is_blank(text[0]) ? std::string_view::npos : text.find(':');
         const std::size_t head = colon == std::string_view::npos ? 0 : colon + 1;
-        if (head > 0) address = is_address_field(trim(text.substr(0, colon)));
+        if (head > 0) {
+            kind = kind_of_field(trim(text.substr(0, colon)));
+            in_quotes = false;
+        }
+        const std::string_view value = text.substr(head);
         // A line that neither begins nor continues a field is no place for an encoded word.
         const bool field = head > 0 || is_blank(text[0]);
-        if (!field || !has_8bit(text.substr(head)) || has_8bit(text.substr(0, head))) {
+        const bool quiet = kind != FieldKind::parameters && !has_8bit(value);
+        if (!field || quiet || has_8bit(text.substr(0, head))) {
             out += line;
             continue;
         }
         out += text.substr(0, head);
-        out += encode_value(text.substr(head), address);
+        out += kind == FieldKind::parameters ? encode_names(value, in_quotes)
+                                             : encode_value(value, kind == FieldKind::addresses);
         out += line.substr(text.size());
     }
     out += message;

@@ -50,22 +50,26 @@ class Verifier {
         account_.observer.mailbox_started(account_.index, display, here, 0, 0);
         Verdicts verdicts(account_, printable(display), comparison.counts);
         told_ = 0;
+        judged_ = true;
+        Result<void> done;
         if (comparison.destination == nullptr) {
             if (here > 0) {
                 verdicts.tell(Difference::Kind::missing, 0, 0,
                               "the mailbox is not at the destination", here);
             }
-            if (options_.proof) proof.mailboxes.push_back(absent(comparison));
+            if (options_.proof) done = co_await prove_source(comparison);
         } else if (options_.depth == VerifyDepth::counts) {
             compare_counts(comparison, verdicts);
         } else {
-            auto done = co_await messages(comparison, verdicts);
-            if (!done) co_return done;
+            done = co_await messages(comparison, verdicts);
         }
-        verdicts.close();
-        report::Progress progress;
-        progress.verified = here - std::min(here, told_);
-        account_.observer.progress(account_.index, progress);
+        if (!done) co_return done;
+        if (judged_) {
+            verdicts.close();
+            report::Progress progress;
+            progress.verified = here - std::min(here, told_);
+            account_.observer.progress(account_.index, progress);
+        }
         account_.observer.mailbox_finished(account_.index, display);
         co_return Result<void>{};
     }
@@ -73,12 +77,57 @@ class Verifier {
     AccountProof proof;
 
   private:
-    static MailboxProof absent(const Comparison& comparison) {
-        MailboxProof out;
-        out.mailbox = comparison.source->display();
-        out.source_messages = comparison.source->messages.value_or(0);
-        out.root = out.source_root = dedup::merkle_root({});
-        return out;
+    /// The destination has no such mailbox: what the source has is proved all the same, so that the
+    /// roots differ.
+    Task<Result<void>> prove_source(Comparison& comparison) {
+        auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
+        if (!here && here.error().scope == Scope::mailbox) {
+            fail_mailbox(comparison, here.error());
+            prove_nothing(comparison);
+            co_return Result<void>{};
+        }
+        if (!here) co_return std::unexpected(std::move(here).error());
+        comparison.here = std::move(*here);
+        BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
+                              true);
+        co_return co_await finish_proof(comparison, bodies);
+    }
+
+    void prove_nothing(const Comparison& comparison) {
+        MailboxProof box;
+        box.mailbox = comparison.source->display();
+        box.source_messages = comparison.source->messages.value_or(0);
+        box.root = dedup::root_of(box);
+        proof.mailboxes.push_back(std::move(box));
+    }
+
+    void fail_mailbox(const Comparison& comparison, const Error& error) {
+        ++account_.summary.mailboxes.failed;
+        account_.notice(printable(comparison.source->display()), report::NoticeKind::other,
+                        "not compared: " + error.text);
+    }
+
+    /// A server refuses this mailbox alone. Nothing is known of its messages then, and the other
+    /// mailboxes are compared still.
+    Task<Result<void>> refused(Comparison& comparison, Verdicts& verdicts, Side side, Error error) {
+        if (error.scope != Scope::mailbox) co_return std::unexpected(std::move(error));
+        fail_mailbox(comparison, error);
+        const std::uint64_t here = comparison.source->messages.value_or(0);
+        judged_ = here > 0;  // of an empty one there is nothing to say
+        if (here > 0) {
+            verdicts.tell(
+                side == Side::source ? Difference::Kind::different : Difference::Kind::missing, 0,
+                0, "not compared: " + error.text, here);
+        }
+        if (!options_.proof) co_return Result<void>{};
+        if (side == Side::source) {
+            prove_nothing(comparison);
+            co_return Result<void>{};
+        }
+        comparison.destination = nullptr;
+        BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
+                              true);
+        co_return co_await finish_proof(comparison, bodies);
     }
 
     void compare_counts(Comparison& comparison, Verdicts& verdicts) {
@@ -103,11 +152,16 @@ class Verifier {
 
     Task<Result<void>> messages(Comparison& comparison, Verdicts& verdicts) {
         auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
-        if (!here) co_return std::unexpected(std::move(here).error());
+        if (!here) {
+            co_return co_await refused(comparison, verdicts, Side::source, std::move(here).error());
+        }
+        comparison.here = std::move(*here);
         auto there = co_await list_messages(*sessions_.destination, *comparison.destination,
                                             comparison.flags);
-        if (!there) co_return std::unexpected(std::move(there).error());
-        comparison.here = std::move(*here);
+        if (!there) {
+            co_return co_await refused(comparison, verdicts, Side::destination,
+                                       std::move(there).error());
+        }
         comparison.there = std::move(*there);
         auto paired = co_await pair_messages(account_, sessions_, comparison);
         if (!paired) co_return paired;
@@ -123,6 +177,10 @@ class Verifier {
         told_ = chosen.size();
         auto compared = co_await bodies.run(std::move(chosen));
         if (!compared) co_return compared;
+        if (account_.stopping()) {  // what nobody read is not equal
+            judged_ = false;
+            co_return Result<void>{};
+        }
         for (const std::uint32_t uid : sampled)
             comparison.counts.sampled_altered += bodies.verdicts.contains(uid) ? 1 : 0;
         judge(comparison, bodies.verdicts, verdicts);
@@ -242,15 +300,24 @@ class Verifier {
             extra.push_back(lone);
         }
         comparison.pairs.insert(comparison.pairs.end(), extra.begin(), extra.end());
+        bodies.tells_progress = false;
         auto done = co_await bodies.run(std::move(alone));
-        if (!done) co_return done;
+        if (!done || account_.stopping()) co_return done;
         MailboxProof& box = bodies.proof;
         box.mailbox = comparison.source->display();
-        box.destination = comparison.destination->name;
-        box.uid_validity = comparison.destination->uid_validity.value_or(0);
-        box.source_messages = bodies.source_leaves.size();
+        if (comparison.destination != nullptr) {
+            box.destination = comparison.destination->name;
+            box.uid_validity = comparison.destination->uid_validity.value_or(0);
+        }
+        box.source_messages = comparison.here.size();
         box.root = dedup::root_of(box);
-        box.source_root = dedup::merkle_root(std::move(bodies.source_leaves));
+        if (bodies.source_read) {
+            box.source_root = dedup::merkle_root(std::move(bodies.source_leaves));
+        } else {
+            account_.notice(printable(box.mailbox), report::NoticeKind::other,
+                            "the source did not hand out all messages: the proof has no root of "
+                            "the source");
+        }
         proof.mailboxes.push_back(std::move(box));
         co_return Result<void>{};
     }
@@ -260,16 +327,14 @@ class Verifier {
     const VerifyOptions& options_;
     Random random_;
     std::uint64_t told_ = 0;  ///< messages of the present mailbox in the progress already
+    bool judged_ = true;      ///< there is a verdict on the present mailbox
 };
 
 void finish_account_proof(Account& account, AccountProof proof) {
     proof.account = account.summary.account;
     proof.destination_user = account.destination_endpoint.user;
     proof.root = dedup::root_of(proof);
-    std::vector<Sha256> leaves;
-    for (const MailboxProof& box : proof.mailboxes)
-        leaves.push_back(dedup::mailbox_leaf(box.mailbox, box.source_messages, box.source_root));
-    proof.source_root = dedup::merkle_root(std::move(leaves));
+    proof.source_root = dedup::source_root_of(proof);
     account.summary.proof = std::make_shared<const AccountProof>(std::move(proof));
 }
 
@@ -298,7 +363,8 @@ Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOption
         if (account.stopping()) break;
         Comparison comparison;
         comparison.source = &account.source.mailboxes[place.source];
-        comparison.destination = account.destination.find(place.name);
+        if (account.destination.holds(place.name))
+            comparison.destination = account.destination.find(place.name);
         account.summary.messages.source += comparison.source->messages.value_or(0);
         const auto record = known.find(comparison.source->name);
         if (record != known.end() && comparison.destination != nullptr &&
@@ -435,8 +501,8 @@ Task<void> verify_account(Account& account, VerifyOptions options) {
     } else if (account.stop.stopping()) {
         summary.result = report::RunResult::interrupted;
     } else {
-        summary.result = summary.verify.differences() > 0 ? report::RunResult::partial
-                                                          : report::RunResult::complete;
+        const bool all_equal = summary.verify.differences() == 0 && summary.mailboxes.failed == 0;
+        summary.result = all_equal ? report::RunResult::complete : report::RunResult::partial;
     }
     summary.seconds =
         std::chrono::duration<double>(account.environment.scheduler.now() - begin).count();

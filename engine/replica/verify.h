@@ -112,6 +112,7 @@ class BodyComparison {
     std::map<std::uint32_t, BodyVerdict> verdicts;  ///< by source UID, of those not equal
     MailboxProof proof;                             ///< its messages, if wished for
     std::vector<Sha256> source_leaves;
+    bool source_read = true;  ///< the source handed out all that was to be proved
 
   private:
     struct Chunk;
@@ -131,7 +132,7 @@ class BodyComparison {
                                        std::string_view there);
     void judge_kept(const Paired& pair, const ContentSink::Entry* here,
                     const ContentSink::Entry* there);
-    void prove(const Paired& pair, const ContentSink::Entry& here, const ContentSink::Entry* there);
+    void prove(const Paired& pair, const ContentSink::Entry* here, const ContentSink::Entry* there);
 
     Account* account_;
     Session* source_;

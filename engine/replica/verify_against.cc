@@ -38,14 +38,25 @@ class Against {
             }
         } else {
             auto compared = co_await compare(*box);
-            if (!compared) co_return compared;
+            if (!compared && compared.error().scope != Scope::mailbox) co_return compared;
+            if (!compared) refused(compared.error());
         }
-        if (!account_.stopping()) verdicts_.close();
+        if (!account_.stopping() && judged_) verdicts_.close();
         account_.observer.mailbox_finished(account_.index, proved_.mailbox);
         co_return Result<void>{};
     }
 
   private:
+    /// The server refuses this mailbox alone: the others are compared still.
+    void refused(const Error& error) {
+        ++account_.summary.mailboxes.failed;
+        const std::string text = "not compared: " + error.text;
+        account_.notice(printable(proved_.mailbox), report::NoticeKind::other, text);
+        judged_ = !proved_.messages.empty();  // of an empty one there is nothing to say
+        if (!judged_) return;
+        verdicts_.tell(Difference::Kind::missing, 0, 0, text, proved_.messages.size());
+    }
+
     Task<Result<void>> compare(const Mailbox& box) {
         auto there = co_await list_messages(session_, box, flags_);
         if (!there) co_return std::unexpected(std::move(there).error());
@@ -134,8 +145,11 @@ class Against {
     void judge(std::uint32_t uid, const ContentSink::Entry* entry) {
         const auto claim = by_uid_.find(uid);
         if (claim == by_uid_.end()) {
-            if (entry != nullptr)
-                found_.emplace(dedup::content_hash(entry->message_id, entry->sha256), uid);
+            if (entry == nullptr) return;
+            const Sha256 content = dedup::content_hash(entry->message_id, entry->sha256);
+            const Meta& meta = *find_meta(there_, uid);
+            found_[content].emplace(dedup::message_leaf(content, date_of(meta), flags_now(meta)),
+                                    uid);
             return;
         }
         ++counts_.bodies;
@@ -156,14 +170,20 @@ class Against {
         judge_state(*claim->second, uid);
     }
 
+    static std::int64_t date_of(const Meta& meta) {
+        return meta.has_date ? meta.date : dedup::kNoDate;
+    }
+    std::string flags_now(const Meta& meta) const {
+        return dedup::proof_flags(words_of(flags_.at(meta.flags)));
+    }
+
     /// The content is what was proved: date and flags.
     void judge_state(const ProvedMessage& message, std::uint32_t uid) {
         const Meta& meta = *find_meta(there_, uid);
-        const std::string now = dedup::proof_flags(words_of(flags_.at(meta.flags)));
+        const std::string now = flags_now(meta);
         const std::string& then = proved_.flags[message.flags];
-        const std::int64_t date = meta.has_date ? meta.date : dedup::kNoDate;
         std::string text;
-        if (date != message.date) {
+        if (date_of(meta) != message.date) {
             text = "INTERNALDATE differs from that proved, " + date_text(message.date);
         } else if (now != then) {
             const auto shown = [](const std::string& set) {
@@ -179,25 +199,39 @@ class Against {
     }
 
     /// Another UID and the same content is the same message: moved away and back, or the mailbox
-    /// was made anew.
+    /// was made anew. Among duplicates those that are as they were come first: one that took the
+    /// place of another would make both look different.
     void settle_lost(const std::vector<const ProvedMessage*>& lost, std::size_t free) {
-        std::size_t refound = 0;
+        std::vector<const ProvedMessage*> changed;
         for (const ProvedMessage* message : lost) {
-            const auto place = found_.find(message->content);
-            if (place == found_.end()) {
-                verdicts_.tell(Difference::Kind::missing, 0, message->uid,
-                               "gone; when proved it had this UID and the INTERNALDATE " +
-                                   date_text(message->date));
-                continue;
-            }
-            const std::uint32_t uid = place->second;
-            found_.erase(place);
-            ++refound;
-            ++counts_.bodies;
-            ++counts_.sampled;
-            judge_state(*message, uid);
+            if (!take_found(*message, true)) changed.push_back(message);
         }
-        counts_.extra += free - refound;
+        for (const ProvedMessage* message : changed) {
+            if (take_found(*message, false)) continue;
+            verdicts_.tell(Difference::Kind::missing, 0, message->uid,
+                           "gone; when proved it had this UID and the INTERNALDATE " +
+                               date_text(message->date));
+        }
+        counts_.extra += free - refound_;
+    }
+
+    /// `unchanged`: date and flags, too.
+    bool take_found(const ProvedMessage& message, bool unchanged) {
+        const auto alike = found_.find(message.content);
+        if (alike == found_.end() || alike->second.empty()) return false;
+        auto place = alike->second.begin();
+        if (unchanged) {
+            place = alike->second.find(
+                dedup::message_leaf(message.content, message.date, proved_.flags[message.flags]));
+            if (place == alike->second.end()) return false;
+        }
+        const std::uint32_t uid = place->second;
+        alike->second.erase(place);
+        ++refound_;
+        ++counts_.bodies;
+        ++counts_.sampled;
+        judge_state(message, uid);
+        return true;
     }
 
     static std::string date_text(std::int64_t date) {
@@ -212,7 +246,10 @@ class Against {
     FlagTable flags_;
     std::vector<Meta> there_;
     std::map<std::uint32_t, const ProvedMessage*> by_uid_;
-    std::multimap<Sha256, std::uint32_t> found_;  ///< unclaimed messages by content
+    /// Unclaimed messages by content, then by leaf.
+    std::map<Sha256, std::multimap<Sha256, std::uint32_t>> found_;
+    std::size_t refound_ = 0;
+    bool judged_ = true;
 };
 
 bool selected(const NameOptions& names, const std::string& mailbox) {
@@ -237,8 +274,9 @@ Task<void> verify_against(Account& account, Sessions& sessions, const AccountPro
         if (account.stopping()) break;
         account.summary.messages.source += box->messages.size();
         Against against(account, *sessions.destination, *box);
-        auto done = co_await against.run(
-            box->destination.empty() ? nullptr : account.destination.find(box->destination));
+        const bool there = !box->destination.empty() && account.destination.holds(box->destination);
+        auto done =
+            co_await against.run(there ? account.destination.find(box->destination) : nullptr);
         if (!done) co_return account.give_up(std::move(done).error(), Side::destination);
     }
 }

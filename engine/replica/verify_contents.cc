@@ -219,7 +219,7 @@ void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
             continue;
         }
         if (pair.destination_uid == 0) {
-            if (here != nullptr) prove(pair, *here, nullptr);
+            prove(pair, here, nullptr);
             continue;
         }
         const bool undigested = plan.by_digest && (here == nullptr || here->sha1.empty() ||
@@ -233,6 +233,7 @@ void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
                                          std::string("the ") +
                                              (here == nullptr ? "source" : "destination") +
                                              " lists this message but does not hand it out"};
+            if (proof_) prove(pair, here, there);
             continue;
         }
         const bool equal = plan.by_digest ? here->sha1 == there->sha1
@@ -241,7 +242,7 @@ void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
             verdicts[pair.source_uid];
             altered_.push_back(index);
         }
-        if (proof_) prove(pair, *here, there);
+        if (proof_) prove(pair, here, there);
     }
     if (plan.keep || !tells_progress) return;
     report::Progress progress;
@@ -279,16 +280,18 @@ void BodyComparison::judge_kept(const Paired& pair, const ContentSink::Entry* he
     }
 }
 
-void BodyComparison::prove(const Paired& pair, const ContentSink::Entry& here,
+/// Null: that side did not hand it out.
+void BodyComparison::prove(const Paired& pair, const ContentSink::Entry* here,
                            const ContentSink::Entry* there) {
     const auto date_of = [](const Meta& meta) {
         return meta.has_date ? meta.date : dedup::kNoDate;
     };
     const Meta* mine = find_meta(comparison_->here, pair.source_uid);
     const FlagTable& flags = comparison_->flags;
-    if (mine != nullptr) {
+    source_read = source_read && here != nullptr;
+    if (mine != nullptr && here != nullptr) {
         source_leaves.push_back(
-            dedup::message_leaf(dedup::content_hash(here.message_id, here.sha256), date_of(*mine),
+            dedup::message_leaf(dedup::content_hash(here->message_id, here->sha256), date_of(*mine),
                                 dedup::proof_flags(words_of(flags.at(mine->flags)))));
     }
     const Meta* other = find_meta(comparison_->there, pair.destination_uid);

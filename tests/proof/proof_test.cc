@@ -9,7 +9,9 @@
 #include <string>
 
 #include "dedup/sha256.h"
+#include "imapult/temporary.h"
 #include "tools/imapult/proof_file.h"
+#include "tools/imapult/settings.h"
 
 namespace imapult {
 namespace {
@@ -142,6 +144,26 @@ TEST(ProofFile, IsReadAsItWasWritten) {
     }
 }
 
+TEST(ProofFile, HasNoSourceRootWhereTheSourceDidNotHandOutAll) {
+    AccountProof account = *sample()[0];
+    MailboxProof whole;
+    whole.mailbox = "whole";
+    whole.root = root_of(whole);
+    whole.source_root = merkle_root({});
+    account.mailboxes.push_back(whole);
+    EXPECT_TRUE(source_root_of(account));
+    account.mailboxes[0].source_root.reset();
+    EXPECT_FALSE(source_root_of(account));
+    account.source_root.reset();
+    account.root = root_of(account);
+    const auto text = program::proof_text({std::make_shared<AccountProof>(account)}, 0);
+    const auto after = program::parse_proof(text);
+    ASSERT_TRUE(after) << after.error().text;
+    EXPECT_FALSE((*after)[0]->source_root);
+    EXPECT_FALSE((*after)[0]->mailboxes[0].source_root);
+    EXPECT_EQ((*after)[0]->mailboxes[1].source_root, whole.source_root);
+}
+
 std::string error_of(const std::string& text) {
     const auto proofs = program::parse_proof(text);
     return proofs ? "no error" : proofs.error().text;
@@ -186,6 +208,61 @@ TEST(ProofFile, NoChangedOctetPassesForAnotherMessage) {
         if (!proofs || proofs->empty()) continue;
         EXPECT_EQ((*proofs)[0]->root, root) << i;
     }
+}
+
+// --- whom `verify --against` looks at -----------------------------------------------------------
+
+class Against : public testing::Test {
+  protected:
+    Against() {
+        program::Proofs proofs;
+        for (const auto& [account, user] :
+             {std::pair{"alice", "team"}, std::pair{"bob", "team"}, std::pair{"carol", "carol"}}) {
+            auto proof = std::make_shared<AccountProof>();
+            proof->account = account;
+            proof->destination_user = user;
+            proof->root = root_of(*proof);
+            proofs.push_back(std::move(proof));
+        }
+        arguments_.against_file = folder_.write("proof.json", program::proof_text(proofs, 0));
+        arguments_.state_dir = folder_.path("state");
+        arguments_.destination.url = "imaps://new.example.com";
+        arguments_.destination.password.file = folder_.write("password", "secret");
+    }
+    std::vector<std::string> names() {
+        const auto settings = program::prepare(program::Verb::verify, arguments_, {});
+        if (!settings) return {settings.error().front()};
+        std::vector<std::string> out;
+        for (const auto& account : settings->options.accounts) {
+            EXPECT_EQ(account.against->account, account.name);
+            out.push_back(account.name + " in " + account.destination.user);
+        }
+        return out;
+    }
+    void with_accounts(std::string_view text) {
+        arguments_.accounts_file = folder_.write("accounts.csv", text);
+        arguments_.destination.password = {};
+    }
+    program::TemporaryFolder folder_;
+    program::DataArguments arguments_;
+};
+
+using testing::ElementsAre;
+
+TEST_F(Against, AccountsThatShareADestinationUserAreAllLookedAt) {
+    EXPECT_THAT(names(), ElementsAre("alice in team", "bob in team", "carol in carol"));
+    arguments_.destination.url = "imaps://team@new.example.com";
+    EXPECT_THAT(names(), ElementsAre("alice in team", "bob in team"));
+}
+
+TEST_F(Against, ARowOfTheAccountsFileNamesItsAccount) {
+    const std::string columns = "source_user,destination_user,destination_password\n";
+    with_accounts(columns + "bob,team,secret\n");
+    EXPECT_THAT(names(), ElementsAre("bob in team"));
+    with_accounts(columns + "team,team,secret\n");
+    EXPECT_THAT(names(), ElementsAre("alice in team", "bob in team"));
+    with_accounts(columns + "dave,team,secret\n");
+    EXPECT_THAT(names(), ElementsAre(HasSubstr("proves nothing of team")));
 }
 
 }  // namespace

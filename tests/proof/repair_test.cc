@@ -63,6 +63,29 @@ INSTANTIATE_TEST_SUITE_P(
              "From: \"J\xC3\xBCrgen M.\" <j@example.com>, Ren\xC3\xA9<r@example.com>\r\n\r\n",
              "From: =?utf-8?B?SsO8cmdlbiBNLg==?= <j@example.com>, =?utf-8?B?UmVuw6k=?= "
              "<r@example.com>\r\n\r\n"},
+        Case{"address_in_angles_is_left_alone", kEncodeHeader,
+             "From: J\xC3\xBC <j\xC3\xBC@example.com>, <\"\xC3\xBC>\"@example.com>\r\n\r\n",
+             "From: =?utf-8?B?SsO8?= <j\xC3\xBC@example.com>, <\"\xC3\xBC>\"@example.com>\r\n\r\n"},
+        Case{"address_alone_is_left_alone", kEncodeHeader,
+             "To: j\xC3\xBC@example.com, \"j\xC3\xBC\"@example.com (J\xC3\xBC)\r\n\r\n",
+             "To: j\xC3\xBC@example.com, \"j\xC3\xBC\"@example.com (=?utf-8?B?SsO8?=)\r\n\r\n"},
+        Case{"boundary_is_left_alone", kEncodeHeader,
+             "Content-Type: multipart/mixed; boundary=\"=_\xC3\xBC\"\r\n\r\n",
+             "Content-Type: multipart/mixed; boundary=\"=_\xC3\xBC\"\r\n\r\n"},
+        Case{"name_is_encoded_inside_its_quotes", kEncodeHeader,
+             "Content-Type: text/plain; charset=\"\xC3\xBC\"; Name = \"\xC3\xBC .pdf\"; "
+             "x=\xC3\xBC\r\n"
+             "Content-Disposition: attachment;\r\n\tfilename=\"\xC3\xBC\"; "
+             "other-name=\"\xC3\xBC\"\r\n\r\n",
+             "Content-Type: text/plain; charset=\"\xC3\xBC\"; Name = \"=?utf-8?B?w7wgLnBkZg==?=\"; "
+             "x=\xC3\xBC\r\n"
+             "Content-Disposition: attachment;\r\n\tfilename=\"=?utf-8?B?w7w=?=\"; "
+             "other-name=\"\xC3\xBC\"\r\n\r\n"},
+        Case{"no_name_inside_another_quoted_string", kEncodeHeader,
+             "Content-Type: a/b; c=\"d\r\n name=\"; e=\"; name=\\\"\xC3\xBC\"\r\n\r\n",
+             "Content-Type: a/b; c=\"d\r\n name=\"; e=\"; name=\\\"\xC3\xBC\"\r\n\r\n"},
+        Case{"content_description_is_text", kEncodeHeader, "Content-Description: \xC3\xBC\r\n\r\n",
+             "Content-Description: =?utf-8?B?w7w=?=\r\n\r\n"},
         Case{"folded", kEncodeHeader,
              "Subject: plain\r\n \xC3\xBC"
              "ber\r\nTo: a@example.com\r\n\r\n",
@@ -112,6 +135,15 @@ TEST(Repair, LongHeadersAreEncodedInWordsOf75Characters) {
         at = end + 2;
     }
     EXPECT_EQ(applicable_repairs(after, false), 0);
+}
+
+TEST(Repair, EncodingTheHeaderLeavesThePartsWhereTheyAre) {
+    const std::string message =
+        "Subject: \xC3\xBC\r\nContent-Type: multipart/mixed; boundary=\"=_\xC3\xBC\"\r\n\r\n"
+        "--=_\xC3\xBC\r\n\r\none\r\n--=_\xC3\xBC\r\n\r\ntwo\r\n--=_\xC3\xBC--\r\n";
+    const std::string after = repaired(message, kEncodeHeader);
+    EXPECT_NE(after, message);
+    EXPECT_THAT(mime_leaves(after), ElementsAre("text/plain\none", "text/plain\ntwo"));
 }
 
 TEST(RepairLadder, OfAPlainMessageIsEmpty) {

@@ -216,6 +216,47 @@ class Verify(ImapultCase):
             result = self.imapult(*against[:2], bad, *against[3:], code=2)
             self.assertIn(words, result.err)
 
+    def against(self, proof, destination, code=0):
+        return self.imapult("verify", "--against", proof, "--destination", destination.url(),
+                            "--destination-password-file", self.secret("pw", "pass"), "--state", self.state("other"),
+                            "--json", code=code).summary
+
+    def test_a_mailbox_that_is_missing_altogether_has_other_roots(self):
+        source, destination = self.copied_pair(30, 3)
+        self.connect(destination).command(b"DELETE " + quote("Folder 02"))
+        proof = self.folder / "proof.json"
+        self.assertGreater(self.verify(source, destination, "--proof", proof, code=7)["verify"]["missing"], 0)
+        account = json.loads(proof.read_text())["accounts"][0]
+        self.assertNotEqual(account["root"], account["source_root"])
+        box = [b for b in account["mailboxes"] if b["mailbox"] == "Folder 02"][0]
+        root, messages = mailbox_root(self.connect(source), "Folder 02")
+        self.assertEqual((box["source_root"], box["source_messages"]), (root.hex(), messages))
+        self.assertEqual((box["root"], box["messages"]), (sha256(b"").hex(), 0))
+
+    def test_a_mailbox_that_holds_no_messages_any_more_does_not_end_the_rest(self):
+        source, destination = self.copied_pair(30, 3)
+        proof = self.folder / "proof.json"
+        self.verify(source, destination, "--proof", proof)
+        connection = self.connect(destination)
+        connection.command(b"CREATE " + quote("Folder 01/below"))
+        connection.command(b"DELETE " + quote("Folder 01"))  # \Noselect from now on
+        for found in (self.verify(source, destination, code=7), self.against(proof, destination, code=7)):
+            boxes = {box["mailbox"]: box["result"] for box in found["verified"]}
+            self.assertEqual(boxes.pop("Folder 01"), "different")
+            self.assertEqual(set(boxes.values()), {"equal"})
+            self.assertEqual((found["verify"]["missing"], found["verify"]["equal"]), (10, 20))
+
+    def test_of_duplicates_each_is_found_as_it_was(self):
+        source, destination = self.server(Dovecot), self.server(Dovecot)
+        corpus.fill(source, [("INBOX", [odd(1, b"twice", b"same\r\n"), odd(1, b"twice", b"same\r\n")])])
+        self.change(source, "INBOX", "UID STORE 1 +FLAGS (\\Flagged)")
+        self.copy(source, destination)
+        proof = self.folder / "proof.json"
+        self.verify(source, destination, "--proof", proof)
+        self.change(destination, "INBOX", "UID COPY 2 INBOX", "UID COPY 1 INBOX", "UID STORE 1:2 +FLAGS (\\Deleted)",
+                    "UID EXPUNGE 1:2")
+        self.assertEqual(self.against(proof, destination)["verify"]["equal"], 2)
+
 
 if __name__ == "__main__":
     main()

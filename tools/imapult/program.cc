@@ -141,6 +141,8 @@ class DataRun {
     }
 
     int report() {
+        // Reports tell the exit code, which a proof that cannot be written may raise.
+        write_proof();
         // A report that cannot be written must not hide behind a good exit code.
         for (const std::string& path : line_.output.reports) {
             if (const auto written = write_report(path, outcome_); !written) {
@@ -148,7 +150,6 @@ class DataRun {
                 if (outcome_.exit_code == kExitComplete) outcome_.exit_code = kExitIncomplete;
             }
         }
-        write_proof();
         if (line_.output.json) {
             write_all(environment_.standard_output, to_text(summary_json(outcome_)));
         } else if (!line_.output.quiet) {

@@ -82,13 +82,10 @@ Json text_json(const std::string& text) {
 // --- writing -----------------------------------------------------------------------------------
 
 void append_mailbox(std::string& out, const dedup::MailboxProof& box) {
-    Json head = {{"mailbox", text_json(box.mailbox)},
-                 {"destination", text_json(box.destination)},
-                 {"uid_validity", box.uid_validity},
-                 {"messages", box.messages.size()},
-                 {"root", to_hex(box.root)},
-                 {"source_messages", box.source_messages},
-                 {"source_root", to_hex(box.source_root)}};
+    Json head = {{"mailbox", text_json(box.mailbox)}, {"destination", text_json(box.destination)},
+                 {"uid_validity", box.uid_validity},  {"messages", box.messages.size()},
+                 {"root", to_hex(box.root)},          {"source_messages", box.source_messages}};
+    if (box.source_root) head["source_root"] = to_hex(*box.source_root);
     head["flags"] = Json::array();
     for (const std::string& set : box.flags) head["flags"].push_back(text_json(set));
     std::string text = head.dump();
@@ -149,6 +146,11 @@ Sha256 hash_of(const Json& json) {
     return *hash;
 }
 
+std::optional<Sha256> source_root_in(const Json& json) {
+    if (!json.contains("source_root")) return std::nullopt;
+    return hash_of(json.at("source_root"));
+}
+
 template <class Number>
 Number leaf_number(std::string_view text) {
     Number number{};
@@ -189,7 +191,7 @@ dedup::MailboxProof mailbox_of(const Json& json) {
     box.uid_validity = number_of<std::uint32_t>(member(json, "uid_validity"));
     box.source_messages = number_of<std::uint64_t>(member(json, "source_messages"));
     box.root = hash_of(member(json, "root"));
-    box.source_root = hash_of(member(json, "source_root"));
+    box.source_root = source_root_in(json);
     for (const Json& set : member(json, "flags")) box.flags.push_back(text_of(set));
     const Json& leaves = member(json, "leaves");
     box.messages.reserve(leaves.size());
@@ -206,7 +208,7 @@ std::shared_ptr<const dedup::AccountProof> account_of(const Json& json) {
     account->account = text_of(member(json, "account"));
     account->destination_user = text_of(member(json, "destination_user"));
     account->root = hash_of(member(json, "root"));
-    account->source_root = hash_of(member(json, "source_root"));
+    account->source_root = source_root_in(json);
     for (const Json& box : member(json, "mailboxes")) account->mailboxes.push_back(mailbox_of(box));
     if (dedup::root_of(*account) != account->root) {
         throw Damage{fmt::format("the mailboxes of the account {} do not give its root",
@@ -234,10 +236,10 @@ std::string proof_text(const Proofs& proofs, std::int64_t made) {
     for (const auto& account : proofs) {
         out += between;
         between = ",\n";
-        const Json head = {{"account", text_json(account->account)},
-                           {"destination_user", text_json(account->destination_user)},
-                           {"root", to_hex(account->root)},
-                           {"source_root", to_hex(account->source_root)}};
+        Json head = {{"account", text_json(account->account)},
+                     {"destination_user", text_json(account->destination_user)},
+                     {"root", to_hex(account->root)}};
+        if (account->source_root) head["source_root"] = to_hex(*account->source_root);
         std::string text = head.dump();
         text.pop_back();
         out += "  " + text + ",\n  \"mailboxes\": [";

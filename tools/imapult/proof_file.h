@@ -13,7 +13,8 @@
 //          "leaves": ["1 1700000000 1 CONTENT", "2 - 0 CONTENT"]}]}]}
 //
 // HEX is 64 lower-case digits. A leaf is UID, INTERNALDATE (`-`: none), index into `flags` and the
-// content hash in base64url without padding (RFC 4648 §5). Names and flags that are not UTF-8 stand
+// content hash in base64url without padding (RFC 4648 §5). `source_root` is left out where the
+// source did not hand out all messages. Names and flags that are not UTF-8 stand
 // as {"base64": "…"}. About 65 octets a message.
 
 #include <memory>

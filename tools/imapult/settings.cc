@@ -357,10 +357,13 @@ class Preparation {
                 settings_.warnings.push_back(std::move(text));
             rows = std::move(listed->rows);
         } else {
+            std::set<std::string> users;  // several accounts may have gone to one
             for (const auto& proof : *proofs) {
                 AccountRow row;
                 row.destination_user = proof->destination_user;
-                if (destination_.user.empty() || destination_.user == row.destination_user)
+                const bool wanted =
+                    destination_.user.empty() || destination_.user == row.destination_user;
+                if (wanted && users.insert(row.destination_user).second)
                     rows.push_back(std::move(row));
             }
         }
@@ -369,10 +372,8 @@ class Preparation {
                               printable(destination_.user)));
         }
         for (const AccountRow& row : rows) {
-            const auto proof = std::ranges::find_if(*proofs, [&row](const auto& p) {
-                return p->destination_user == row.destination_user;
-            });
-            if (proof == proofs->end()) {
+            const Proofs found = proofs_for(row, *proofs);
+            if (found.empty()) {
                 error(fmt::format("--against: {} proves nothing of {}", file,
                                   printable(row.destination_user)));
                 continue;
@@ -381,12 +382,31 @@ class Preparation {
                 row.line > 0 ? fmt::format("{}:{}: ", printable(arguments_.accounts_file), row.line)
                              : std::string();
             campaign::AccountSpec account;
-            account.name = (*proof)->account;
-            account.against = *proof;
             account.destination = endpoint(destination_, row.destination, row.destination_user,
                                            row.destination_password, place);
-            settings_.options.accounts.push_back(std::move(account));
+            for (const auto& proof : found) {
+                account.name = proof->account;
+                account.against = proof;
+                settings_.options.accounts.push_back(account);
+            }
         }
+    }
+
+    /// What was proved of the row's destination user; of several accounts that went to it, the one
+    /// that the row names. A row without a source user, or with the same user on both sides, stands
+    /// for all of them.
+    static Proofs proofs_for(const AccountRow& row, const Proofs& proofs) {
+        Proofs all, named, with_host;
+        for (const auto& proof : proofs) {
+            if (proof->destination_user != row.destination_user) continue;
+            all.push_back(proof);
+            if (proof->account == row.source_user) named.push_back(proof);
+            // As disambiguate_names() has it.
+            if (proof->account.starts_with(row.source_user + "@")) with_host.push_back(proof);
+        }
+        if (!named.empty()) return named;
+        if (row.source_user.empty() || row.source_user == row.destination_user) return all;
+        return with_host;
     }
 
     void accounts_of_file() {

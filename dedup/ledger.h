@@ -73,7 +73,12 @@ enum class MessageState : std::uint8_t {
     adopted = 2,      ///< was there already, found by identity
     refused = 3,      ///< the destination does not take it; see Refusal
     represented = 4,  ///< the destination merged it with an equal one
+    repaired = 5,     ///< appended by us, changed, since the destination had refused the original
 };
+/// Appended by us, and whole.
+constexpr bool is_ours(MessageState state) {
+    return state == MessageState::copied || state == MessageState::repaired;
+}
 
 struct MessageRecord {
     std::uint32_t source_uid = 0;

@@ -350,7 +350,7 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
     const std::uint8_t head = r.u8();
     const std::uint8_t bits = r.u8();
     const int layout = head >> 4;
-    if ((layout != kLayout && layout != kLayoutGone) || (head & 15) < 1 || (head & 15) > 4 ||
+    if ((layout != kLayout && layout != kLayoutGone) || (head & 15) < 1 || (head & 15) > 5 ||
         (bits & 0x80) != 0) {
         r.refuse();
     }

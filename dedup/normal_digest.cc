@@ -27,6 +27,29 @@ Sha256 Sha256Stream::finish() {
     return digest;
 }
 
+Sha1Stream::Sha1Stream() : context_(EVP_MD_CTX_new()) {
+    IMAPULT_ASSERT(context_ != nullptr);
+    IMAPULT_ASSERT(EVP_DigestInit_ex(context_.get(), EVP_sha1(), nullptr) == 1);
+}
+
+void Sha1Stream::update(std::string_view bytes) {
+    IMAPULT_ASSERT(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+}
+
+std::string Sha1Stream::finish() {
+    std::array<unsigned char, 20> digest{};
+    unsigned size = 0;
+    IMAPULT_ASSERT(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+    IMAPULT_ASSERT(size == digest.size());
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string hex;
+    for (const unsigned octet : digest) {
+        hex += kDigits[octet >> 4];
+        hex += kDigits[octet & 15];
+    }
+    return hex;
+}
+
 /// Works octet by octet, so that it cannot matter how the message is cut into pieces. A header line
 /// is held back while it may still turn out to be a tool's: until it is too long for one, or its
 /// successor shows that it is not folded.

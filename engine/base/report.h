@@ -2,10 +2,12 @@
 // What happens in a run, in numbers and words: shared by the engine, which fills it in, and the
 // program, which shows it. Also how a run is stopped, and the choices both speak of.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -16,6 +18,10 @@
 #include "engine/base/clock.h"
 #include "engine/base/endpoint.h"
 #include "engine/base/error.h"
+
+namespace imapult::dedup {
+struct AccountProof;  // dedup/proof.h
+}
 
 namespace imapult::report {
 
@@ -110,6 +116,36 @@ struct Refusal {
     std::uint64_t count = 1;  ///< messages it stands for (with uid 0)
 };
 
+/// How the octets of a copy differ from those of its original.
+enum class Alteration : std::uint8_t {
+    line_ends,    ///< LF or CR made CRLF, CRs dropped, the last line end added or dropped
+    nul,          ///< NULs replaced
+    header_8bit,  ///< 8-bit octets of the header replaced
+    re_mimed,     ///< the same parts, encoded or framed anew
+    repaired,     ///< by us: the destination had refused the original
+    truncated,    ///< the copy is only the beginning, or lacks what stood behind a NUL
+    other,
+};
+inline constexpr std::size_t kAlterations = 7;
+/// "line_ends", … as in JSON.
+std::string_view name_of(Alteration alteration);
+/// "line ends", … for people.
+std::string_view words_of(Alteration alteration);
+using AlterationCounts = std::array<std::uint64_t, kAlterations>;
+/// "3 line ends, 1 NUL"; empty if all are 0.
+std::string words_of(const AlterationCounts& counts);
+
+/// A message that the destination took only after a change (repair.h).
+struct Repair {
+    std::string account;
+    std::string mailbox;    ///< source's decoded name
+    std::uint32_t uid = 0;  ///< at the source
+    std::string message_id, subject;
+    std::string applied;  ///< what was changed: "LF to CRLF; NUL to 0x80"
+    std::string reason;   ///< the server's words to the original
+    std::string kept_as;  ///< file with the original octets; empty if none was written
+};
+
 /// Something seen and said, which is no failure.
 enum class NoticeKind : std::uint8_t {
     deleted_at_source,    ///< messages copied earlier are gone at the source
@@ -121,6 +157,7 @@ enum class NoticeKind : std::uint8_t {
     not_deleted,          ///< gone at the source, and for another reason not deleted
     keywords_dropped,     ///< the destination does not take these keywords
     message_altered,      ///< the destination changed what we appended
+    message_repaired,     ///< taken only after a change of ours
     size_mismatch,        ///< RFC822.SIZE and the literal differ
     quota,                ///< space is short
     oversize,             ///< larger than the destination's APPENDLIMIT
@@ -141,22 +178,41 @@ struct Notice {
     std::string text;  ///< one printable sentence
 };
 
-/// What `verify` found. `missing` and `different` make the exit code 7; `extra` (at the destination
-/// only) is told and does not, since mail that arrived there belongs there.
+/// What `verify` found. All but `extra` make the exit code 7; what is at the destination only is
+/// told and does not, since mail that arrived there belongs there.
 struct Difference {
-    enum class Kind : std::uint8_t { missing, different, extra };
+    enum class Kind : std::uint8_t {
+        missing,
+        altered,    ///< other octets
+        different,  ///< other flags or INTERNALDATE; of a whole mailbox: other numbers
+        extra,
+    };
     std::string account, mailbox;
     std::uint32_t source_uid = 0, destination_uid = 0;  ///< 0: none
     std::string message_id;
     Kind kind = Kind::missing;
-    std::string text;  ///< what differs, printable
+    std::optional<Alteration> by;  ///< with `altered`
+    std::string text;              ///< what differs, printable
 };
 std::string_view name_of(Difference::Kind kind);
 struct VerifyCounts {
-    std::uint64_t equal = 0, missing = 0, different = 0, extra = 0;
+    std::uint64_t equal = 0, missing = 0, different = 0, extra = 0, altered = 0;
+    AlterationCounts altered_by{};  ///< sums up to `altered`
+    /// Bodies: how many there are to compare, how many of them chance chose, and how many of those
+    /// were found altered. Without sampling the first two are the same.
+    std::uint64_t bodies = 0, sampled = 0, sampled_altered = 0;
+
+    [[nodiscard]] std::uint64_t differences() const { return altered + different + missing; }
     VerifyCounts& operator+=(const VerifyCounts& other);
     bool operator==(const VerifyCounts&) const = default;
 };
+/// One mailbox's verdict.
+struct VerifiedMailbox {
+    std::string account, mailbox;
+    VerifyCounts counts;
+};
+/// From the bodies chosen by chance: with 99 % confidence no greater part of all bodies is altered.
+double altered_part_max(const VerifyCounts& counts);
 
 /// How `follow` learns that something has changed at the source.
 enum class Watching : std::uint8_t { nothing, polling, idle, notify };
@@ -192,6 +248,9 @@ struct AccountSummary {
     std::vector<Refusal> refusals;
     std::vector<Notice> notices;
     std::vector<Difference> differences;
+    std::vector<Repair> repairs;
+    std::vector<VerifiedMailbox> verified;
+    std::shared_ptr<const dedup::AccountProof> proof;  ///< where one was asked for
     std::optional<Following> following;
 };
 

@@ -96,6 +96,12 @@ Result<std::unique_ptr<dedup::Ledger>> open_ledger(const Options& options) {
     return dedup::Ledger::open(std::move(store), false);
 }
 
+void name_account(AccountSummary& summary, const AccountSpec& spec) {
+    summary.account = spec.name;
+    if (!spec.against) summary.source = spec.source.account();
+    summary.destination = spec.destination.account();
+}
+
 /// Largest first, as far as an earlier pass knows, so that no giant starts last.
 std::vector<std::size_t> order_of(const Options& options, const dedup::Ledger& ledger) {
     std::vector<std::size_t> order(options.accounts.size());
@@ -191,9 +197,7 @@ class Shard {
                                  campaign_.observer, campaign_.stop, index);
         account.source_endpoint = spec.source;
         account.destination_endpoint = spec.destination;
-        account.summary.account = spec.name;
-        account.summary.source = spec.source.account();
-        account.summary.destination = spec.destination.account();
+        name_account(account.summary, spec);
         active_.push_back(&account);
         switch (campaign_.options.command) {
             case Command::copy:
@@ -204,9 +208,15 @@ class Shard {
             case Command::check:
                 co_await replica::check_account(account);
                 break;
-            case Command::verify:
-                co_await replica::verify_account(account, campaign_.options.depth);
+            case Command::verify: {
+                replica::VerifyOptions how;
+                how.depth = campaign_.options.depth;
+                how.sample = campaign_.options.sample;
+                how.proof = campaign_.options.proof;
+                how.against = spec.against;
+                co_await replica::verify_account(account, std::move(how));
                 break;
+            }
         }
         std::erase(active_, &account);
         campaign_.summaries[index] = std::move(account.summary);
@@ -230,6 +240,9 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
     out.subscriptions = options.subscriptions;
     out.dry_run = options.dry_run;
     out.retry_refused = options.retry_refused;
+    out.trust = options.trust;
+    out.repair = options.repair;
+    out.refused_folder = options.state_dir + "/refused";
     out.compress_on = options.compress == Compress::on;
     out.compress_off = options.compress == Compress::off;
     out.remove = options.remove;
@@ -246,9 +259,7 @@ void name_the_unreached(Campaign& campaign) {
         AccountSummary& summary = campaign.summaries[i];
         if (!summary.account.empty()) continue;
         const AccountSpec& spec = campaign.options.accounts[i];
-        summary.account = spec.name;
-        summary.source = spec.source.account();
-        summary.destination = spec.destination.account();
+        name_account(summary, spec);
         summary.result = campaign.stop.stopping() ? RunResult::interrupted : RunResult::failed;
     }
 }
@@ -260,11 +271,8 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
     const auto failed = [&](Error error) {
         summary.failure = Failure{std::move(error), std::nullopt};
         summary.accounts.resize(options.accounts.size());
-        for (std::size_t i = 0; i < options.accounts.size(); ++i) {
-            summary.accounts[i].account = options.accounts[i].name;
-            summary.accounts[i].source = options.accounts[i].source.account();
-            summary.accounts[i].destination = options.accounts[i].destination.account();
-        }
+        for (std::size_t i = 0; i < options.accounts.size(); ++i)
+            name_account(summary.accounts[i], options.accounts[i]);
         return summary;
     };
     const auto count = static_cast<unsigned>(options.accounts.size());

@@ -28,11 +28,15 @@ struct AccountSpec {
     std::string name;  ///< in reports: the source user
     EndpointSpec source;
     EndpointSpec destination;
+    /// Of `verify`: what the destination is compared with instead of the source, which is empty.
+    std::shared_ptr<const dedup::AccountProof> against;
 };
 
 struct Options {
     Command command = Command::copy;
     VerifyDepth depth = VerifyDepth::metadata;  ///< for verify
+    double sample = 1;                          ///< for verify: part of the bodies compared
+    bool proof = false;                         ///< for verify: fills AccountSummary::proof
     std::vector<AccountSpec> accounts;          ///< at least one; (source, destination) unique
     std::string state_dir;                      ///< absolute; created with mode 0700
 
@@ -45,6 +49,8 @@ struct Options {
     bool special_use = true;
     bool subscriptions = true;
     bool retry_refused = false;
+    bool trust = false;  ///< what was appended is not read back
+    bool repair = true;  ///< what the destination refuses is changed as little as it takes
     Compress compress = Compress::automatic;
 
     // Budgets; 0: the engine's own choice, or no limit.

@@ -6,6 +6,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 #include "engine/replica/renames.h"
 #include "engine/replica/survey.h"
 
@@ -717,7 +718,8 @@ Task<bool> open_and_list(Account& account, Sessions& sessions,
                      Side::destination,
                      account.known_destination};
     runtime::TaskScope both(account.environment.scheduler);
-    both.spawn(source.run());
+    // `verify --against` has no source.
+    if (!account.source_endpoint.host.empty()) both.spawn(source.run());
     if (needs_destination) {
         co_await both.join();
         account.destination_skipped = !account.stopping() && !needs_destination();
@@ -764,6 +766,7 @@ Task<void> copy_account(Account& account) {
                         });
         if (!told && !account.options.dry_run) account.tell_refusal(refusal);
     }
+    tell_unexamined(account);
     balance(run);
     set_result(account);
     co_await store_pass(run, started);

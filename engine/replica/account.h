@@ -12,8 +12,15 @@ Task<void> copy_account(Account& account);
 /// Connects, lists, estimates and warns; writes nothing anywhere.
 Task<void> check_account(Account& account);
 
-/// Compares source and destination, message by message.
-Task<void> verify_account(Account& account, report::VerifyDepth depth);
+struct VerifyOptions {
+    report::VerifyDepth depth = report::VerifyDepth::metadata;
+    double sample = 1;   ///< part of the bodies that are compared, chosen by chance
+    bool proof = false;  ///< fills AccountSummary::proof; needs all bodies
+    /// The destination is compared with this; nothing is asked of the source.
+    std::shared_ptr<const dedup::AccountProof> against;
+};
+/// Compares source and destination, message by message. Fills account.summary; never fails.
+Task<void> verify_account(Account& account, VerifyOptions options);
 
 // --- shared by the three ------------------------------------------------------------------------
 

@@ -228,9 +228,13 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     }
     for (const auto& entry : *there) destination_flags[entry.candidate.uid] = entry.flags;
     found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
+    const std::size_t whole = pairs.size();
+    if (found && recovering) found = co_await match_repaired(job, *there, pairs);
     if (!found) co_return found;
     std::vector<std::uint32_t> unpaired;
     for (const auto& entry : *there) unpaired.push_back(entry.candidate.uid);
+    for (std::size_t i = whole; i < pairs.size(); ++i)
+        std::erase(unpaired, pairs[i].destination_uid);
     found = co_await find_strays(job, std::move(unpaired));
     if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {
@@ -262,6 +266,7 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         record.destination_uid = place->second;
         const bool copied = ours || job.copied_before.contains(place->second);
         record.state = copied ? dedup::MessageState::copied : dedup::MessageState::adopted;
+        if (job.repaired.contains(meta.uid)) record.state = dedup::MessageState::repaired;
         record.size = meta.size;
         record.base = job.flags.at(meta.flags);
         record.object = meta.object;

@@ -211,7 +211,8 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         const Meta& meta = job.todo[item.meta];
         dedup::MessageRecord record;
         record.source_uid = item.uid;
-        record.state = dedup::MessageState::copied;
+        record.state =
+            group.repairs != 0 ? dedup::MessageState::repaired : dedup::MessageState::copied;
         record.destination_uid = uids.empty() ? 0 : uids[i];
         record.size = item.size;
         record.digest = item.digest;
@@ -222,6 +223,7 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
         bytes += item.size;
         --job.unsettled;
+        if (!account_->options.trust) note_appended(job, group, item, record.destination_uid);
         if (--item.window->unsettled == 0) batch.erase_intent(job.record.id, item.window->intent);
         if (auto known = account_->refusals.find({job.record.id, item.uid});
             known != account_->refusals.end()) {
@@ -268,6 +270,11 @@ void Lane::refused(Group& group, const Group::Command& command, const session::R
     if (error.retry == Retry::later) {
         error.scope = Scope::connection;
         fail(std::move(error), Side::destination);
+        return;
+    }
+    if (group.repairs != 0) {
+        give_back(job, group.items.front().window, 1);
+        group.turned_down = true;
         return;
     }
     for (std::size_t i = 0; i < command.items; ++i) {

@@ -30,6 +30,9 @@ struct Options {
     bool dry_run = false;
     bool retry_refused = false;
     report::DeletePolicy remove;
+    bool trust = false;          ///< what was appended is not read back
+    bool repair = true;          ///< what the destination refuses is changed as little as it takes
+    std::string refused_folder;  ///< where originals of refused messages go; empty: nowhere
     bool compress_on = false;  ///< also on loopback
     bool compress_off = false;
     unsigned lanes = 2;
@@ -110,6 +113,13 @@ struct Account {
     std::optional<Side> fatal_side;
     std::set<std::string, std::less<>>
         proved_keywords;  ///< accepted by the destination in an APPEND
+    /// Messages with what servers like to change, and what was found of those looked at.
+    struct Faith {
+        std::uint64_t met = 0, looked_at = 0, altered = 0;
+    };
+    Faith faith_nul, faith_header;
+    std::size_t originals_kept = 0;  ///< of refused messages (repair_append.cc)
+    bool sizes_are_estimates = false;  ///< the destination's RFC822.SIZE says nothing (Exchange)
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
     std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;

@@ -8,6 +8,7 @@
 #include "engine/base/text.h"
 #include "engine/replica/body_sink.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 
 namespace imapult::replica {
 namespace {
@@ -162,7 +163,7 @@ void BodySink::begin_stream(std::uint64_t bytes) {
     group_->commands.push_back(std::move(command));
     group_->digest =
         std::make_unique<dedup::ContentDigest>(lane_->account_->ledger.digest_secret());
-    group_->items.push_back({uid_, static_cast<std::uint32_t>(meta_index_), bytes, {}, window_});
+    group_->items.push_back({uid_, static_cast<std::uint32_t>(meta_index_), bytes, {}, window_, 0});
     ++job_->groups_open;
     lane_->to_send_.push_back(group_);
     lane_->wake();
@@ -180,6 +181,8 @@ void BodySink::on_body_chunk(const imap::BodyChunk& chunk) {
             break;
         case Mode::stream:
             group_->digest->update(chunk.bytes);
+            if (chunk.bytes.find('\0') != std::string_view::npos)
+                group_->items.front().odd |= kOddNul;
             if (group_->stream_refused) break;
             group_->chunk = chunk.bytes;
             group_->chunk_last = chunk.last;
@@ -242,7 +245,8 @@ void BodySink::end_message(const imap::Fetch& fetch) {
         const std::string_view body = std::string_view(group->buffer).substr(body_begin_);
         group->items.push_back(
             {uid_, static_cast<std::uint32_t>(meta_index_), bytes_,
-             dedup::ContentDigest::of(body, lane_->account_->ledger.digest_secret()), window_});
+             dedup::ContentDigest::of(body, lane_->account_->ledger.digest_secret()), window_,
+             oddities_of(body)});
         ++command.items;
         if (!lane_->multiappend() || command.literal != 0) {
             group->buffer += "\r\n";
@@ -450,6 +454,8 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
         job->again.erase(job->again.begin());
         co_await retry_one(job, uid, care);
     }
+    if (!stopped() && !job->suspects.empty()) co_await examine_suspects(job);
+    if (!stopped() && !job->hopeless.empty()) co_await repair(job);
     if (!stopped()) co_await quarantine(job);
 }
 
@@ -506,22 +512,26 @@ Task<bool> Lane::destination_is_full(std::uint64_t bytes) {
 
 /// Lists the messages that cannot go, with what a person needs to find them. The source has the
 /// mailbox open.
+/// Without what only the message's header tells.
+dedup::Refusal Lane::refusal_of(const Job& job, std::uint32_t uid, const Error& error) const {
+    dedup::Refusal refusal;
+    refusal.mailbox = job.record.id;
+    refusal.source_uid = uid;
+    refusal.mailbox_name = printable(job.display);
+    refusal.reason = error.text;
+    refusal.first_seen = account_->environment.scheduler.clock().unix_seconds();
+    const auto meta = std::lower_bound(job.todo.begin(), job.todo.end(), uid, ByUid{});
+    if (meta != job.todo.end() && meta->uid == uid) {
+        refusal.date = meta->date;
+        refusal.size = meta->size;
+    }
+    return refusal;
+}
+
 Task<void> Lane::quarantine(std::shared_ptr<Job> job) {
     for (const auto& [uid, error] : std::exchange(job->hopeless, {})) {
         if (stopped()) co_return;
-        dedup::Refusal refusal;
-        refusal.mailbox = job->record.id;
-        refusal.source_uid = uid;
-        refusal.mailbox_name = printable(job->display);
-        refusal.reason = error.text;
-        refusal.first_seen = account_->environment.scheduler.clock().unix_seconds();
-        const auto meta =
-            std::lower_bound(job->todo.begin(), job->todo.end(), uid,
-                             [](const Meta& m, std::uint32_t u) { return m.uid < u; });
-        if (meta != job->todo.end() && meta->uid == uid) {
-            refusal.date = meta->date;
-            refusal.size = meta->size;
-        }
+        dedup::Refusal refusal = refusal_of(*job, uid, error);
         if (error.code == Code::refused && co_await destination_is_full(refusal.size)) {
             Error full = error;
             full.code = Code::over_quota;

@@ -7,6 +7,7 @@
 
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/readback.h"
 
 namespace imapult::replica {
 namespace {
@@ -27,14 +28,17 @@ struct ChangeKey {
 Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
     // A checkpoint over messages whose fate is unknown would lose them.
     IMAPULT_ASSERT(job->unsettled == 0);
-    if (!job->unknown_uids.empty() || !job->flag_changes.empty()) {
+    if (!job->unknown_uids.empty() || !job->flag_changes.empty() || !job->appended.empty()) {
         co_await select_lock_.take(1);
         Result<void> done;
         if (!job->unknown_uids.empty()) done = co_await resolve_uids(*job);
         if (done && !job->flag_changes.empty()) done = co_await store_flags(*job);
+        if (done && !job->appended.empty()) done = co_await read_back(*job);
         select_lock_.give(1);
         if (!done) co_return done;
     }
+    // What is not as it was sent is compared with its original, when the source has time for it.
+    if (!job->suspects.empty()) co_return Result<void>{};
     if (!job->dropped_flags.empty()) {
         std::string list;
         for (const std::string& word : job->dropped_flags) {
@@ -68,15 +72,19 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = destination_->start(std::move(*examine), &selected);
     imap::FetchItems items;
-    items.size = true;
-    FlagTable unused;
-    MetaSink metas(floor, UINT32_MAX, unused);
+    items.size = items.flags = true;
+    FlagTable flags;
+    MetaSink metas(floor, UINT32_MAX, flags);
     auto fetch = imap::source::uid_fetch(imap::UidSet(floor, UINT32_MAX - 1), items, std::nullopt,
                                          destination_->encoding());
     if (!fetch) co_return std::unexpected(std::move(fetch).error());
     session::Ticket asked = destination_->start(std::move(*fetch), &metas);
+    session::Ticket left;
+    if (destination_->capabilities().has("UNSELECT"))
+        left = destination_->start(imap::source::unselect());
     auto reply = co_await destination_->finish(opened);
     auto listed = co_await destination_->finish(asked);
+    if (left) (void)co_await destination_->finish(left);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     if (!listed) co_return std::unexpected(std::move(listed).error());
     const std::vector<Meta> there = metas.take();
@@ -98,6 +106,10 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
     if (!records) co_return std::unexpected(std::move(records).error());
     std::map<std::uint32_t, dedup::MessageRecord*> by_uid;
     for (auto& record : *records) by_uid[record.source_uid] = &record;
+    std::map<std::uint32_t, Appended*> unread;
+    for (Appended& appended : job.appended) {
+        if (appended.destination_uid == 0) unread[appended.source_uid] = &appended;
+    }
     dedup::Batch batch;
     for (std::size_t i = 0; i < sent.size(); ++i) {
         const auto found = by_uid.find(sent[i]);
@@ -105,7 +117,16 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
         found->second->destination_uid = there[i].uid;
         job.highest_destination_uid = std::max(job.highest_destination_uid, there[i].uid);
         batch.put_message(id, *found->second);
+        const auto appended = unread.find(sent[i]);
+        if (appended == unread.end()) continue;
+        Appended& here = *appended->second;
+        here.destination_uid = there[i].uid;
+        here.place = static_cast<std::uint32_t>(i);
+        here.size_there = there[i].size;
+        here.seen = true;
+        note_lost(job, job.sent_flags.at(here.flags), flags.at(there[i].flags));
     }
+    job.placed = there.size();
     account_->writer.commit(std::move(batch));
     job.unknown_uids.clear();
     co_return Result<void>{};

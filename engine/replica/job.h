@@ -76,6 +76,20 @@ struct Move {
     std::shared_ptr<Leaver> leaver;
 };
 
+/// A message that the destination said OK to, until it has been read back (readback.cc).
+struct Appended {
+    std::uint32_t source_uid = 0;
+    std::uint32_t destination_uid = 0;  ///< 0: not told
+    std::uint32_t size = 0;             ///< octets sent, capped
+    std::uint32_t size_there = 0;
+    std::uint32_t flags = 0;  ///< as sent: index into Job::sent_flags
+    std::uint8_t odd = 0;     ///< what servers like to change in it (readback.h)
+    bool told = false;        ///< its UID, by APPENDUID
+    bool earlier = false;     ///< by an attempt that ended before it was read back
+    std::uint32_t place = 0;  ///< if not told: among those beyond the old UIDNEXT (Job::placed)
+    bool seen = false;        ///< the destination has it
+};
+
 /// A message that may have landed, from `floor` on, and is gone at the source.
 struct Unheard {
     dedup::Intent::Item item;
@@ -121,6 +135,7 @@ struct Job {
     std::vector<std::pair<std::uint32_t, Error>>
         hopeless;                             ///< refused alone and bare: to be listed
     std::vector<std::uint32_t> unknown_uids;  ///< copied, destination UID not told
+    std::set<std::uint32_t> repaired;  ///< of todo: found at the destination with a change of ours
     std::set<std::string> dropped_flags;
     std::size_t groups_open = 0;   ///< queued or unanswered
     std::size_t windows_open = 0;  ///< asked for, not answered
@@ -134,6 +149,12 @@ struct Job {
     std::uint64_t moved = 0;
     std::uint64_t kept_by_limit = 0;  ///< gone at the source, not deleted because of --delete-limit
     std::uint64_t exists = 0;         ///< at the source when it was examined
+    FlagTable sent_flags;
+    std::vector<Appended> appended;  ///< not read back yet
+    std::size_t placed = 0;          ///< messages beyond the old UIDNEXT when UIDs were not told
+    std::uint64_t flags_lost = 0;    ///< messages without flags they were sent with
+    std::set<std::string> lost_words;
+    std::vector<Appended> suspects;  ///< to be compared with their originals
     std::map<std::uint32_t, unsigned>
         losses;  ///< UID: connections that ended while it was in flight
     bool started = false;
@@ -150,6 +171,7 @@ struct Group {
         std::uint64_t size = 0;
         dedup::Digest128 digest{};
         std::shared_ptr<Window> window;
+        std::uint8_t odd = 0;  ///< readback.h
     };
     /// A command inside `buffer`: [begin, end) with `items` messages.
     struct Command {
@@ -165,7 +187,10 @@ struct Group {
     std::vector<Command> commands;
     std::size_t credit = 0;  ///< octets counted against the lane's buffer
     Care care = Care::none;
-    bool new_kind = false;  ///< an argument the server has not proved to understand
+    std::uint8_t repairs = 0;  ///< what was changed in its one message (repair.h)
+    std::uint64_t sent = 0;    ///< with repairs: octets of the literal
+    bool turned_down = false;  ///< with repairs: refused once more
+    bool new_kind = false;     ///< an argument the server has not proved to understand
 
     // Cut-through of one large message.
     bool streamed = false;

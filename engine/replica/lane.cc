@@ -15,6 +15,12 @@ namespace {
 
 constexpr std::size_t kWindowsOutstanding = 2;
 
+/// The source must have the mailbox open again for what is left to do.
+bool needs_source(const Job& job) {
+    return !job.again.empty() || !job.missing.empty() || !job.hopeless.empty() ||
+           !job.suspects.empty();
+}
+
 /// An error that no new connection cures.
 bool is_final(const Error& error) {
     return error.retry == Retry::never && error.scope >= Scope::account;
@@ -278,24 +284,26 @@ Task<void> Lane::pump() {
         if (stopped()) break;
         helpers_.spawn(finish_when_settled(job));
     }
-    for (const std::shared_ptr<Job>& job : JobQueue(mine_)) {
-        while (!error_ && !job->finished && (job->windows_open > 0 || job->groups_open > 0))
-            co_await wake_.wait();
-        if (error_) co_return;
-        const bool open = !job->again.empty() || !job->missing.empty() || !job->hopeless.empty();
-        if (!open || job->finished || account_->stopping()) continue;
-        co_await retry(job);
-        if (stopped()) continue;
-        auto done = co_await finish(job);
-        if (!done) co_return fail(std::move(done).error(), Side::destination);
-    }
-    while (!error_ && helpers_.running() > 0) co_await wake_.wait();
+    // Once more as long as reading back finds what must be compared with its original.
+    do {
+        for (const std::shared_ptr<Job>& job : JobQueue(mine_)) {
+            while (!error_ && !job->finished && (job->windows_open > 0 || job->groups_open > 0))
+                co_await wake_.wait();
+            if (error_) co_return;
+            if (!needs_source(*job) || job->finished || account_->stopping()) continue;
+            co_await retry(job);
+            if (stopped()) continue;
+            auto done = co_await finish(job);
+            if (!done) co_return fail(std::move(done).error(), Side::destination);
+        }
+        while (!error_ && helpers_.running() > 0) co_await wake_.wait();
+    } while (!stopped() && std::any_of(mine_.begin(), mine_.end(),
+                                       [](const auto& job) { return !job->suspects.empty(); }));
 }
 
 Task<void> Lane::finish_when_settled(std::shared_ptr<Job> job) {
     while (!error_ && (job->windows_open > 0 || job->groups_open > 0)) co_await wake_.wait();
-    const bool open = !job->again.empty() || !job->missing.empty() || !job->hopeless.empty();
-    if (!error_ && !open && !account_->stopping()) {
+    if (!error_ && !needs_source(*job) && !account_->stopping()) {
         auto done = co_await finish(job);
         if (!done) fail(std::move(done).error(), Side::destination);
     }
@@ -317,6 +325,7 @@ void Lane::reset_job(Job& job) {
     job.again.clear();
     job.hopeless.clear();
     job.unknown_uids.clear();
+    job.repaired.clear();
     job.groups_open = job.windows_open = job.unsettled = 0;
     job.all_asked = false;
 }

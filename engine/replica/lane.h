@@ -137,6 +137,8 @@ class Lane {
     Task<void> retry(std::shared_ptr<Job> job);
     Task<void> retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care);
     Task<void> quarantine(std::shared_ptr<Job> job);
+    [[nodiscard]] dedup::Refusal refusal_of(const Job& job, std::uint32_t uid,
+                                            const Error& error) const;
     Task<bool> destination_is_full(std::uint64_t bytes);
     void close_group();  ///< between two bodies only
     /// Of a mailbox whose windows are all answered. The open group may be another's by now, in the
@@ -159,6 +161,30 @@ class Lane {
     void give_back(Job& job, const std::shared_ptr<Window>& window, std::size_t messages);
     [[nodiscard]] bool non_synchronising(std::uint64_t bytes) const;
     [[nodiscard]] bool multiappend() const;
+
+    // readback.cc: OK is no proof
+    void note_appended(Job& job, const Group& group, const Group::Item& item,
+                       std::uint32_t destination_uid);
+    Task<Result<void>> read_back(Job& job);
+    Task<Result<void>> ask_back(Job& job, std::vector<Appended>& appended);
+    void judge_back(Job& job, const std::vector<Appended>& appended);
+    Task<void> examine_suspects(std::shared_ptr<Job> job);
+    Task<Result<void>> find_again(Job& job, std::vector<Appended>& suspects);
+    Task<Result<void>> compare_suspects(Job& job, std::vector<Appended> suspects);
+    Task<void> disown(Job& job, std::uint32_t source_uid, bool keep_record, std::string reason);
+    /// What an interrupted attempt had copied is read back with the rest.
+    void read_back_earlier(Job& job, const std::vector<Appended>& copied);
+
+    // repair_append.cc: what is refused, once more with as little changed as it takes
+    Task<void> repair(std::shared_ptr<Job> job);
+    Task<bool> repair_one(std::shared_ptr<Job> job, std::uint32_t uid, const Error& why);
+    Task<bool> append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
+                               const std::string& original, std::uint8_t steps);
+    Task<Result<void>> match_repaired(Job& job, const std::vector<HeaderSink::Entry>& left,
+                                      std::vector<dedup::Pair>& pairs);
+    Task<std::string> keep(const Job& job, std::uint32_t uid, const std::string& original);
+    void tell_repair(const Job& job, std::uint32_t uid, const std::string& original,
+                     std::uint8_t steps, const std::string& reason, const std::string& kept_as);
 
     // finish.cc: flags and checkpoint
     Task<Result<void>> finish(std::shared_ptr<Job> job);

@@ -278,7 +278,7 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     for (const Move& move : moves) {
         const dedup::MessageRecord& old = move.leaver->record;
         // What we did not copy stays where it was.
-        const bool ours = old.state == dedup::MessageState::copied;
+        const bool ours = dedup::is_ours(old.state);
         (mirror && ours && can_move ? to_move : to_copy).push_back(old.destination_uid);
         dedup::Intent::Item& item =
             intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
@@ -337,7 +337,7 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         }
         const bool is_moved =
             std::binary_search(to_move.begin(), to_move.end(), record.destination_uid);
-        const bool ours = record.state == dedup::MessageState::copied;
+        const bool ours = dedup::is_ours(record.state);
         if (is_moved) {
             batch.erase_message(from.record.id, old_uid);
             if (from.record.gone > 0) --from.record.gone;

@@ -17,6 +17,7 @@ struct Known {
     std::vector<std::uint32_t> destination;  ///< rising, without 0
     std::vector<std::uint32_t> unplaced;     ///< of source: receipted, destination UID not told
     std::vector<dedup::MessageRecord> gone;  ///< recorded as gone at the source
+    std::vector<Appended> copied;            ///< by an attempt that ended before its checkpoint
     std::vector<dedup::Intent> intents;
 };
 
@@ -28,6 +29,15 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
         ledger.visit_messages(mailbox, first, UINT32_MAX, [&](const dedup::MessageRecord& message) {
             known.source.push_back(message.source_uid);
             if (message.gone) known.gone.push_back(message);
+            if (message.state == dedup::MessageState::copied && !message.gone &&
+                message.destination_uid != 0 && message.size > 0) {
+                Appended& appended = known.copied.emplace_back();
+                appended.source_uid = message.source_uid;
+                appended.destination_uid = message.destination_uid;
+                appended.size =
+                    static_cast<std::uint32_t>(std::min<std::uint64_t>(message.size, UINT32_MAX));
+                appended.told = appended.earlier = true;
+            }
             if (message.destination_uid >= destination_first && message.destination_uid != 0) {
                 known.destination.push_back(message.destination_uid);
             }
@@ -64,7 +74,7 @@ Task<Result<void>> Lane::read_predecessor(Job& job) {
     auto read = co_await account_->read_ledger([&ledger, id]() -> Result<imap::UidSet> {
         std::vector<std::uint32_t> uids;
         auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
-            if (message.state == dedup::MessageState::copied && message.destination_uid != 0)
+            if (dedup::is_ours(message.state) && message.destination_uid != 0)
                 uids.push_back(message.destination_uid);
             return true;
         });
@@ -109,6 +119,9 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         if (!examined) co_return examined;
     }
 
+    const std::uint32_t first_open = record.complete ? record.source_uid_next : 1;
+    std::erase_if(known.copied, [&](const auto& m) { return m.source_uid < first_open; });
+    read_back_earlier(*job, known.copied);
     // What an earlier attempt settled is not asked for again.
     for (const Meta& meta : fresh) {
         if (std::binary_search(known.source.begin(), known.source.end(), meta.uid)) {

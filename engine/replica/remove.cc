@@ -75,8 +75,7 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
         Listed out;
         auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
             ++out.all;
-            if (message.gone && message.state == dedup::MessageState::copied)
-                out.gone.push_back(message);
+            if (message.gone && dedup::is_ours(message.state)) out.gone.push_back(message);
             return true;
         });
         if (!visited) return std::unexpected(std::move(visited).error());
@@ -90,7 +89,7 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
             if (leaver->job == job && leaver->taken) moved.insert(leaver->record.source_uid);
         }
         for (const dedup::MessageRecord& record : job->survey.gone) {
-            const bool ours = record.state == dedup::MessageState::copied;
+            const bool ours = dedup::is_ours(record.state);
             if (ours && !moved.contains(record.source_uid)) listed->gone.push_back(record);
         }
     }

@@ -59,7 +59,9 @@ struct Compared {
 /// What is gone here may have arrived elsewhere.
 void note_leavers(Account& account, const std::shared_ptr<Job>& job) {
     for (const dedup::MessageRecord& record : job->survey.gone) {
-        if (record.destination_uid == 0) continue;
+        // What did not arrive whole is fetched again.
+        const bool refused = record.state == dedup::MessageState::refused;
+        if (record.destination_uid == 0 || refused) continue;
         account.leavers.emplace(record.size, std::make_shared<Leaver>(job, record));
     }
 }
@@ -475,9 +477,14 @@ class MailboxSurvey {
         return {};
     }
 
+    /// Without those that have a record as well: taken and not kept whole (readback.cc).
     [[nodiscard]] std::uint64_t gone_refusals() const {
+        const std::vector<dedup::MessageRecord>& gone = compared_.gone;
         return static_cast<std::uint64_t>(
             std::count_if(refused_.begin(), refused_.end(), [&](std::uint32_t uid) {
+                const auto by = [](const auto& m, std::uint32_t u) { return m.source_uid < u; };
+                const auto at = std::lower_bound(gone.begin(), gone.end(), uid, by);
+                if (at != gone.end() && at->source_uid == uid) return false;
                 return members_ ? !members_->contains(uid) : sink_->vanished.contains(uid);
             }));
     }

@@ -1,280 +1,349 @@
 // `verify`: what is at the source is at the destination, message by message.
 
+#include "engine/replica/verify.h"
+
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "engine/base/text.h"
-#include "engine/replica/account.h"
-#include "engine/replica/job.h"
-#include "engine/replica/reading.h"
 
 namespace imapult::replica {
 namespace {
 
 using report::Difference;
+using report::VerifyDepth;
 
-/// One mailbox on both sides.
-struct Comparison {
-    const Mailbox* source = nullptr;
-    const Mailbox* destination = nullptr;
-    const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
-    FlagTable flags;
-    std::vector<Meta> here, there;
-    std::map<std::uint32_t, std::uint32_t> pairs;  ///< source UID -> destination UID
-};
+std::string flag_words(const Flags& flags) {
+    std::string text;
+    for (const std::string_view word : words_of(flags)) {
+        if (!text.empty()) text += ' ';
+        text += printable(word, 64);
+    }
+    return text;
+}
+
+std::string describe_flags(const Comparison& comparison, const Flags& here, const Flags& there,
+                           const Paired& pair) {
+    std::string text = "flags differ";
+    const Flags lacking = minus(here, there);
+    const Flags more = minus(there, here);
+    if (!is_empty(lacking)) text += "; only at the source: " + flag_words(lacking);
+    if (!is_empty(more)) text += "; only at the destination: " + flag_words(more);
+    if (pair.base == UINT32_MAX) return text;
+    const Flags& base = comparison.flags.at(pair.base);
+    if (here == base) text += " (as carried over; changed at the destination since)";
+    if (there == base && here != base) text += " (changed at the source since the last pass)";
+    return text;
+}
 
 class Verifier {
   public:
-    Verifier(Account& account, Sessions& sessions, report::VerifyDepth depth)
-        : account_(account), sessions_(sessions), depth_(depth) {}
+    Verifier(Account& account, Sessions& sessions, const VerifyOptions& options)
+        : account_(account),
+          sessions_(sessions),
+          options_(options),
+          random_(account.environment.seed ^ account.id) {}
 
     Task<Result<void>> mailbox(Comparison comparison) {
         const std::uint64_t here = comparison.source->messages.value_or(0);
-        account_.observer.mailbox_started(account_.index, comparison.source->display(), here, 0, 0);
+        const std::string display = comparison.source->display();
+        account_.observer.mailbox_started(account_.index, display, here, 0, 0);
+        Verdicts verdicts(account_, printable(display), comparison.counts);
+        told_ = 0;
+        judged_ = true;
+        Result<void> done;
         if (comparison.destination == nullptr) {
-            if (here > 0)
-                tell(comparison, 0, 0, Difference::Kind::missing,
-                     "the mailbox is not at the destination");
-            counts().missing += here;
-        } else if (depth_ == report::VerifyDepth::counts) {
-            compare_counts(comparison);
+            if (here > 0) {
+                verdicts.tell(Difference::Kind::missing, 0, 0,
+                              "the mailbox is not at the destination", here);
+            }
+            if (options_.proof) done = co_await prove_source(comparison);
+        } else if (options_.depth == VerifyDepth::counts) {
+            compare_counts(comparison, verdicts);
         } else {
-            auto done = co_await messages(comparison);
-            if (!done) co_return done;
+            done = co_await messages(comparison, verdicts);
         }
-        report::Progress progress;
-        progress.verified = here;
-        account_.observer.progress(account_.index, progress);
-        account_.observer.mailbox_finished(account_.index, comparison.source->display());
+        if (!done) co_return done;
+        if (judged_) {
+            verdicts.close();
+            report::Progress progress;
+            progress.verified = here - std::min(here, told_);
+            account_.observer.progress(account_.index, progress);
+        }
+        account_.observer.mailbox_finished(account_.index, display);
         co_return Result<void>{};
     }
+
+    AccountProof proof;
 
   private:
-    report::VerifyCounts& counts() { return account_.summary.verify; }
-
-    void tell(const Comparison& comparison, std::uint32_t source_uid, std::uint32_t destination_uid,
-              Difference::Kind kind, std::string text) {
-        Difference difference;
-        difference.account = account_.summary.account;
-        difference.mailbox = printable(comparison.source->display());
-        difference.source_uid = source_uid;
-        difference.destination_uid = destination_uid;
-        difference.kind = kind;
-        difference.text = std::move(text);
-        account_.summary.differences.push_back(std::move(difference));
-    }
-
-    void compare_counts(const Comparison& comparison) {
-        const std::uint64_t here = comparison.source->messages.value_or(0);
-        const std::uint64_t there = comparison.destination->messages.value_or(0);
-        counts().equal += std::min(here, there);
-        if (here > there) {
-            counts().missing += here - there;
-            tell(comparison, 0, 0, Difference::Kind::missing,
-                 std::to_string(here) + " messages at the source, " + std::to_string(there) +
-                     " at the destination");
-        } else {
-            counts().extra += there - here;
+    /// The destination has no such mailbox: what the source has is proved all the same, so that the
+    /// roots differ.
+    Task<Result<void>> prove_source(Comparison& comparison) {
+        auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
+        if (!here && here.error().scope == Scope::mailbox) {
+            fail_mailbox(comparison, here.error());
+            prove_nothing(comparison);
+            co_return Result<void>{};
         }
-    }
-
-    Task<Result<std::vector<Meta>>> metadata(Session& session, const Mailbox& box,
-                                             FlagTable& flags) {
-        SelectSink selected;
-        auto examine = imap::source::examine(box.name, {}, session.encoding());
-        if (!examine) co_return std::unexpected(std::move(examine).error());
-        session::Ticket opened = session.start(std::move(*examine), &selected);
-        const std::uint32_t last =
-            box.uid_next && *box.uid_next > 0 ? *box.uid_next - 1 : UINT32_MAX - 1;
-        MetaSink metas(1, last, flags);
-        session::Ticket asked;
-        if (last > 0 && box.messages != 0U) {
-            imap::FetchItems items;
-            items.flags = items.internal_date = items.size = true;
-            auto fetch = imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt,
-                                                 session.encoding());
-            if (!fetch) co_return std::unexpected(std::move(fetch).error());
-            asked = session.start(std::move(*fetch), &metas);
-        }
-        auto reply = co_await session.finish(opened);
-        Result<session::Reply> listed;
-        if (asked) listed = co_await session.finish(asked);
-        if (!reply) co_return std::unexpected(std::move(reply).error());
-        if (!reply->ok()) {
-            co_return std::unexpected(session::refusal(*reply, session.connection().peer(),
-                                                       "open " + printable(box.display())));
-        }
-        if (!listed) co_return std::unexpected(std::move(listed).error());
-        co_return metas.take();
-    }
-
-    Task<Result<void>> messages(Comparison& comparison) {
-        auto here = co_await metadata(*sessions_.source, *comparison.source, comparison.flags);
         if (!here) co_return std::unexpected(std::move(here).error());
-        auto there =
-            co_await metadata(*sessions_.destination, *comparison.destination, comparison.flags);
-        if (!there) co_return std::unexpected(std::move(there).error());
         comparison.here = std::move(*here);
+        BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
+                              true);
+        co_return co_await finish_proof(comparison, bodies);
+    }
+
+    void prove_nothing(const Comparison& comparison) {
+        MailboxProof box;
+        box.mailbox = comparison.source->display();
+        box.source_messages = comparison.source->messages.value_or(0);
+        box.root = dedup::root_of(box);
+        proof.mailboxes.push_back(std::move(box));
+    }
+
+    void fail_mailbox(const Comparison& comparison, const Error& error) {
+        ++account_.summary.mailboxes.failed;
+        account_.notice(printable(comparison.source->display()), report::NoticeKind::other,
+                        "not compared: " + error.text);
+    }
+
+    /// A server refuses this mailbox alone. Nothing is known of its messages then, and the other
+    /// mailboxes are compared still.
+    Task<Result<void>> refused(Comparison& comparison, Verdicts& verdicts, Side side, Error error) {
+        if (error.scope != Scope::mailbox) co_return std::unexpected(std::move(error));
+        fail_mailbox(comparison, error);
+        const std::uint64_t here = comparison.source->messages.value_or(0);
+        judged_ = here > 0;  // of an empty one there is nothing to say
+        if (here > 0) {
+            verdicts.tell(
+                side == Side::source ? Difference::Kind::different : Difference::Kind::missing, 0,
+                0, "not compared: " + error.text, here);
+        }
+        if (!options_.proof) co_return Result<void>{};
+        if (side == Side::source) {
+            prove_nothing(comparison);
+            co_return Result<void>{};
+        }
+        comparison.destination = nullptr;
+        BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
+                              true);
+        co_return co_await finish_proof(comparison, bodies);
+    }
+
+    void compare_counts(Comparison& comparison, Verdicts& verdicts) {
+        const Mailbox& source = *comparison.source;
+        const Mailbox& destination = *comparison.destination;
+        const std::uint64_t here = source.messages.value_or(0);
+        const std::uint64_t there = destination.messages.value_or(0);
+        comparison.counts.equal = std::min(here, there);
+        const std::string numbers = std::to_string(here) + " messages at the source, " +
+                                    std::to_string(there) + " at the destination";
+        if (here > there) verdicts.tell(Difference::Kind::missing, 0, 0, numbers, here - there);
+        if (there > here) comparison.counts.extra = there - here;
+        const bool sizes_told = source.size && destination.size;
+        if (here != there || here == 0 || !sizes_told || *source.size == *destination.size) return;
+        // At least one message; which and how many only the metadata tell.
+        --comparison.counts.equal;
+        verdicts.tell(Difference::Kind::different, 0, 0,
+                      std::to_string(*source.size) + " octets at the source, " +
+                          std::to_string(*destination.size) +
+                          " at the destination (STATUS=SIZE); --depth metadata tells which");
+    }
+
+    Task<Result<void>> messages(Comparison& comparison, Verdicts& verdicts) {
+        auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
+        if (!here) {
+            co_return co_await refused(comparison, verdicts, Side::source, std::move(here).error());
+        }
+        comparison.here = std::move(*here);
+        auto there = co_await list_messages(*sessions_.destination, *comparison.destination,
+                                            comparison.flags);
+        if (!there) {
+            co_return co_await refused(comparison, verdicts, Side::destination,
+                                       std::move(there).error());
+        }
         comparison.there = std::move(*there);
-        if (comparison.record != nullptr) {
-            auto known = co_await pairs_from_ledger(comparison);
-            if (!known) co_return known;
-        }
-        auto matched = co_await pairs_from_identity(comparison);
-        if (!matched) co_return matched;
-        std::map<std::uint32_t, std::string> contents;
-        if (depth_ == report::VerifyDepth::content) {
-            auto compared = co_await compare_contents(comparison, contents);
-            if (!compared) co_return compared;
-        }
-        judge(comparison, contents);
-        co_return Result<void>{};
-    }
-
-    Task<Result<void>> pairs_from_ledger(Comparison& comparison) {
-        dedup::Ledger& ledger = account_.ledger;
-        const dedup::MailboxId id = comparison.record->id;
-        auto& pairs = comparison.pairs;
-        auto read = co_await account_.read_ledger([&ledger, id, &pairs] {
-            return ledger.visit_messages(id, 1, UINT32_MAX,
-                                         [&pairs](const dedup::MessageRecord& record) {
-                                             if (record.destination_uid != 0)
-                                                 pairs[record.source_uid] = record.destination_uid;
-                                             return true;
-                                         });
+        auto paired = co_await pair_messages(account_, sessions_, comparison);
+        if (!paired) co_return paired;
+        // Pairs whose one side is gone prove nothing.
+        std::erase_if(comparison.pairs, [&comparison](const Paired& pair) {
+            return find_meta(comparison.here, pair.source_uid) == nullptr ||
+                   find_meta(comparison.there, pair.destination_uid) == nullptr;
         });
-        co_return read;
-    }
-
-    /// Messages that the ledger does not pair are recognised by what they are.
-    Task<Result<void>> pairs_from_identity(Comparison& comparison) {
-        std::vector<std::uint32_t> claimed, lost, free;
-        for (const auto& [from, to] : comparison.pairs) claimed.push_back(to);
-        std::sort(claimed.begin(), claimed.end());
-        for (const Meta& meta : comparison.here) {
-            if (!comparison.pairs.contains(meta.uid)) lost.push_back(meta.uid);
+        BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
+                              options_.proof);
+        std::vector<std::uint32_t> sampled;
+        std::vector<std::size_t> chosen = choose(comparison, sampled);
+        told_ = chosen.size();
+        auto compared = co_await bodies.run(std::move(chosen));
+        if (!compared) co_return compared;
+        if (account_.stopping()) {  // what nobody read is not equal
+            judged_ = false;
+            co_return Result<void>{};
         }
-        for (const Meta& meta : comparison.there) {
-            if (!std::binary_search(claimed.begin(), claimed.end(), meta.uid))
-                free.push_back(meta.uid);
-        }
-        if (lost.empty() || free.empty()) co_return Result<void>{};
-        auto here = co_await read_headers(*sessions_.source, lost, comparison.flags);
-        if (!here) co_return std::unexpected(std::move(here).error());
-        auto there = co_await read_headers(*sessions_.destination, free, comparison.flags);
-        if (!there) co_return std::unexpected(std::move(there).error());
-        std::vector<dedup::Candidate> from, to;
-        for (const auto& entry : *here) from.push_back(entry.candidate);
-        for (const auto& entry : *there) to.push_back(entry.candidate);
-        const dedup::HeaderMatch match = dedup::match_headers(from, to);
-        for (const dedup::Pair& pair : match.pairs)
-            comparison.pairs[pair.source_uid] = pair.destination_uid;
-        for (const dedup::Group& group : match.undecided) {
-            auto mine = co_await read_digests(*sessions_.source, group.source_uids,
-                                              account_.ledger.digest_secret());
-            if (!mine) co_return std::unexpected(std::move(mine).error());
-            auto other = co_await read_digests(*sessions_.destination, group.destination_uids,
-                                               account_.ledger.digest_secret());
-            if (!other) co_return std::unexpected(std::move(other).error());
-            std::vector<dedup::ContentCandidate> a, b;
-            for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
-            for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
-            for (const dedup::Pair& pair : dedup::match_contents(group, a, b, false)) {
-                comparison.pairs[pair.source_uid] = pair.destination_uid;
-            }
-        }
+        for (const std::uint32_t uid : sampled)
+            comparison.counts.sampled_altered += bodies.verdicts.contains(uid) ? 1 : 0;
+        judge(comparison, bodies.verdicts, verdicts);
+        auto named = co_await name_differences(verdicts);
+        if (!named) co_return named;
+        if (options_.proof) co_return co_await finish_proof(comparison, bodies);
         co_return Result<void>{};
     }
 
-    /// `contents` receives a sentence for each source UID whose octets differ.
-    Task<Result<void>> compare_contents(const Comparison& comparison,
-                                        std::map<std::uint32_t, std::string>& contents) {
-        std::vector<std::uint32_t> from, to;
-        for (const Meta& meta : comparison.here) {
-            const auto pair = comparison.pairs.find(meta.uid);
-            if (pair == comparison.pairs.end()) continue;
-            from.push_back(meta.uid);
-            to.push_back(pair->second);
+    /// Whose bodies are compared: those whose size is not what was sent always, of the others as
+    /// many as were asked for, chosen by chance (`sampled`: their source UIDs).
+    std::vector<std::size_t> choose(Comparison& comparison, std::vector<std::uint32_t>& sampled) {
+        std::vector<std::size_t> chosen;
+        const bool contents = options_.depth == VerifyDepth::content;
+        if (contents) comparison.counts.bodies = comparison.pairs.size();
+        for (std::size_t i = 0; i < comparison.pairs.size(); ++i) {
+            const Paired& pair = comparison.pairs[i];
+            const Meta& here = *find_meta(comparison.here, pair.source_uid);
+            const Meta& there = *find_meta(comparison.there, pair.destination_uid);
+            const std::uint64_t sent = pair.size != 0 ? pair.size : here.size;
+            const bool by_chance =
+                contents && (options_.sample >= 1 || random_.chance(options_.sample));
+            if (by_chance) sampled.push_back(pair.source_uid);
+            if (by_chance || sent != there.size) chosen.push_back(i);
         }
-        std::sort(to.begin(), to.end());
-        auto mine = co_await read_digests(*sessions_.source, from, account_.ledger.digest_secret());
-        if (!mine) co_return std::unexpected(std::move(mine).error());
-        auto other =
-            co_await read_digests(*sessions_.destination, to, account_.ledger.digest_secret());
-        if (!other) co_return std::unexpected(std::move(other).error());
-        std::map<std::uint32_t, const DigestSink::Entry*> there;
-        for (const auto& entry : *other) there[entry.uid] = &entry;
-        std::uint64_t altered = 0;
-        for (const auto& entry : *mine) {
-            const auto copy = there.find(comparison.pairs.at(entry.uid));
-            if (copy == there.end() || copy->second->raw == entry.raw) continue;
-            if (copy->second->normal == entry.normal) {
-                ++altered;
-            } else {
-                contents[entry.uid] = "the contents differ (" + std::to_string(entry.size) +
-                                      " octets at the source, " +
-                                      std::to_string(copy->second->size) + " at the destination)";
-            }
-        }
-        if (altered > 0) {
-            account_.notice(printable(comparison.source->display()),
-                            report::NoticeKind::message_altered,
-                            std::to_string(altered) +
-                                " messages are the same but for line ends or NULs, which the "
-                                "destination changed");
-        }
-        co_return Result<void>{};
+        comparison.counts.sampled = sampled.size();
+        return chosen;
     }
 
-    void judge(const Comparison& comparison, const std::map<std::uint32_t, std::string>& contents) {
-        std::map<std::uint32_t, const Meta*> there;
-        for (const Meta& meta : comparison.there) there[meta.uid] = &meta;
-        std::uint64_t found = 0;
-        for (const Meta& meta : comparison.here) {
-            const auto pair = comparison.pairs.find(meta.uid);
-            const auto copy =
-                pair == comparison.pairs.end() ? there.end() : there.find(pair->second);
-            if (copy == there.end()) {
-                ++counts().missing;
-                tell(comparison, meta.uid, 0, Difference::Kind::missing, "not at the destination");
+    void judge(Comparison& comparison, const std::map<std::uint32_t, BodyVerdict>& bodies,
+               Verdicts& verdicts) {
+        report::VerifyCounts& counts = comparison.counts;
+        auto pair = comparison.pairs.begin();
+        for (const Meta& here : comparison.here) {
+            while (pair != comparison.pairs.end() && pair->source_uid < here.uid) ++pair;
+            if (pair == comparison.pairs.end() || pair->source_uid != here.uid) {
+                verdicts.tell(Difference::Kind::missing, here.uid, 0,
+                              why_missing(comparison, here));
                 continue;
             }
-            ++found;
-            std::string what;
-            const auto content = contents.find(meta.uid);
-            if (content != contents.end()) what = content->second;
-            const Flags& mine = comparison.flags.at(meta.flags);
-            const Flags& other = comparison.flags.at(copy->second->flags);
-            if (what.empty() && depth_ == report::VerifyDepth::metadata &&
-                meta.size != copy->second->size) {
-                what = "sizes differ (" + std::to_string(meta.size) + " and " +
-                       std::to_string(copy->second->size) + ")";
-            } else if (what.empty() && meta.has_date && copy->second->has_date &&
-                       meta.date != copy->second->date) {
-                what = "INTERNALDATE differs";
-            } else if (what.empty() &&
-                       (!is_empty(minus(mine, other)) || !is_empty(minus(other, mine)))) {
-                what = "flags differ";
+            const Meta& there = *find_meta(comparison.there, pair->destination_uid);
+            const auto body = bodies.find(here.uid);
+            if (body != bodies.end()) {
+                verdicts.tell(
+                    body->second.unread ? Difference::Kind::different : Difference::Kind::altered,
+                    here.uid, there.uid, body->second.text, 1, body->second.by);
+                continue;
             }
+            std::string what = compare_metadata(comparison, here, there, *pair);
             if (what.empty()) {
-                ++counts().equal;
+                ++counts.equal;
             } else {
-                ++counts().different;
-                tell(comparison, meta.uid, pair->second, Difference::Kind::different,
-                     std::move(what));
+                verdicts.tell(Difference::Kind::different, here.uid, there.uid, std::move(what));
             }
         }
-        counts().extra +=
-            comparison.there.size() - std::min<std::uint64_t>(comparison.there.size(), found);
+        counts.extra +=
+            comparison.there.size() - std::min(comparison.there.size(), comparison.pairs.size());
+    }
+
+    static std::string compare_metadata(const Comparison& comparison, const Meta& here,
+                                        const Meta& there, const Paired& pair) {
+        if (here.has_date && there.has_date && here.date != there.date) {
+            return "INTERNALDATE differs: " + imap::format_date_time(here.date, here.zone) +
+                   " at the source, " + imap::format_date_time(there.date, there.zone) +
+                   " at the destination";
+        }
+        const Flags& mine = comparison.flags.at(here.flags);
+        const Flags& other = comparison.flags.at(there.flags);
+        if (is_empty(minus(mine, other)) && is_empty(minus(other, mine))) return {};
+        return describe_flags(comparison, mine, other, pair);
+    }
+
+    std::string why_missing(const Comparison& comparison, const Meta& here) const {
+        if (comparison.record != nullptr) {
+            const auto refusal = account_.refusals.find({comparison.record->id, here.uid});
+            if (refusal != account_.refusals.end())
+                return "refused by the destination: " + refusal->second.reason;
+        }
+        return "not at the destination";
+    }
+
+    /// A UID tells a person little: the Message-IDs of what is listed, from the source.
+    Task<Result<void>> name_differences(Verdicts& verdicts) {
+        if (verdicts.listed().empty()) co_return Result<void>{};
+        ContentSink::Wishes wishes;
+        wishes.message_id = true;
+        ContentSink sink(wishes);
+        imap::FetchItems items;
+        items.body = imap::FetchItems::Body::header;
+        std::vector<session::Ticket> tickets;
+        Session& source = *sessions_.source;
+        for (const imap::UidSet& set : uid_sets(verdicts.listed(), 0)) {
+            auto command = imap::source::uid_fetch(set, items, std::nullopt, source.encoding());
+            if (command) tickets.push_back(source.start(std::move(*command), &sink));
+        }
+        std::optional<Error> error;
+        for (session::Ticket& ticket : tickets) {
+            auto reply = co_await source.finish(ticket);
+            if (!reply && !error) error = std::move(reply).error();
+        }
+        if (error) co_return std::unexpected(std::move(*error));
+        for (const auto& [uid, entry] : sink.entries) verdicts.name(uid, entry.message_id);
+        co_return Result<void>{};
+    }
+
+    Task<Result<void>> finish_proof(Comparison& comparison, BodyComparison& bodies) {
+        // The source's root is over all it has, also over what has no copy.
+        std::vector<std::size_t> alone;
+        std::vector<Paired> extra;
+        auto pair = comparison.pairs.begin();
+        for (const Meta& here : comparison.here) {
+            while (pair != comparison.pairs.end() && pair->source_uid < here.uid) ++pair;
+            if (pair != comparison.pairs.end() && pair->source_uid == here.uid) continue;
+            Paired lone;
+            lone.source_uid = here.uid;
+            alone.push_back(comparison.pairs.size() + extra.size());
+            extra.push_back(lone);
+        }
+        comparison.pairs.insert(comparison.pairs.end(), extra.begin(), extra.end());
+        bodies.tells_progress = false;
+        auto done = co_await bodies.run(std::move(alone));
+        if (!done || account_.stopping()) co_return done;
+        MailboxProof& box = bodies.proof;
+        box.mailbox = comparison.source->display();
+        if (comparison.destination != nullptr) {
+            box.destination = comparison.destination->name;
+            box.uid_validity = comparison.destination->uid_validity.value_or(0);
+        }
+        box.source_messages = comparison.here.size();
+        box.root = dedup::root_of(box);
+        if (bodies.source_read) {
+            box.source_root = dedup::merkle_root(std::move(bodies.source_leaves));
+        } else {
+            account_.notice(printable(box.mailbox), report::NoticeKind::other,
+                            "the source did not hand out all messages: the proof has no root of "
+                            "the source");
+        }
+        proof.mailboxes.push_back(std::move(box));
+        co_return Result<void>{};
     }
 
     Account& account_;
     Sessions& sessions_;
-    report::VerifyDepth depth_;
+    const VerifyOptions& options_;
+    Random random_;
+    std::uint64_t told_ = 0;  ///< messages of the present mailbox in the progress already
+    bool judged_ = true;      ///< there is a verdict on the present mailbox
 };
 
-Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDepth depth) {
+void finish_account_proof(Account& account, AccountProof proof) {
+    proof.account = account.summary.account;
+    proof.destination_user = account.destination_endpoint.user;
+    proof.root = dedup::root_of(proof);
+    proof.source_root = dedup::source_root_of(proof);
+    account.summary.proof = std::make_shared<const AccountProof>(std::move(proof));
+}
+
+Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOptions& options) {
+    if (options.against) {
+        if (co_await open_and_list(account, sessions))
+            co_await verify_against(account, sessions, *options.against);
+        co_return;
+    }
     auto records = co_await load_account(account);
     if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
     if (!co_await open_and_list(account, sessions)) co_return;
@@ -289,12 +358,13 @@ Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDept
         });
     account.summary.mailboxes.total = placement.places.size();
     account.observer.account_listed(account.index, placement.places.size());
-    Verifier verifier(account, sessions, depth);
+    Verifier verifier(account, sessions, options);
     for (const Place& place : placement.places) {
         if (account.stopping()) break;
         Comparison comparison;
         comparison.source = &account.source.mailboxes[place.source];
-        comparison.destination = account.destination.find(place.name);
+        if (account.destination.holds(place.name))
+            comparison.destination = account.destination.find(place.name);
         account.summary.messages.source += comparison.source->messages.value_or(0);
         const auto record = known.find(comparison.source->name);
         if (record != known.end() && comparison.destination != nullptr &&
@@ -305,31 +375,134 @@ Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDept
         auto done = co_await verifier.mailbox(std::move(comparison));
         if (!done) co_return account.give_up(std::move(done).error(), std::nullopt);
     }
-    const report::VerifyCounts& counts = account.summary.verify;
-    report::MessageCounts& books = account.summary.messages;
-    books.already_there = std::min(books.source, counts.equal + counts.different);
+    if (options.proof && !account.stopping())
+        finish_account_proof(account, std::move(verifier.proof));
+}
+
+void balance(report::AccountSummary& summary) {
+    const report::VerifyCounts& counts = summary.verify;
+    report::MessageCounts& books = summary.messages;
+    books.already_there = std::min(books.source, counts.equal + counts.altered + counts.different);
     books.not_reached = books.source - books.already_there;
     books.source = books.already_there;
 }
 
 }  // namespace
 
-Task<void> verify_account(Account& account, report::VerifyDepth depth) {
+Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
+                                              FlagTable& flags) {
+    SelectSink selected;
+    auto examine = imap::source::examine(box.name, {}, session.encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    session::Ticket opened = session.start(std::move(*examine), &selected);
+    const std::uint32_t last =
+        box.uid_next && *box.uid_next > 0 ? *box.uid_next - 1 : UINT32_MAX - 1;
+    MetaSink metas(1, last, flags);
+    session::Ticket asked;
+    imap::FetchItems items;
+    items.flags = items.internal_date = items.size = true;
+    if (last > 0 && box.messages != 0U) {
+        auto fetch =
+            imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt, session.encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        asked = session.start(std::move(*fetch), &metas);
+    }
+    auto reply = co_await session.finish(opened);
+    Result<session::Reply> listed;
+    if (asked) listed = co_await session.finish(asked);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (!reply->ok()) {
+        co_return std::unexpected(session::refusal(*reply, session.connection().peer(),
+                                                   "open " + printable(box.display())));
+    }
+    if (!listed) co_return std::unexpected(std::move(listed).error());
+    if (!listed->ok()) {
+        co_return std::unexpected(session::refusal(*listed, session.connection().peer(),
+                                                   "list " + printable(box.display())));
+    }
+    std::vector<Meta> all = metas.take();
+    // UIDNEXT is not to be trusted everywhere (mailutils says one too few).
+    if (all.size() < box.messages.value_or(0) && last < UINT32_MAX - 1) {
+        MetaSink more(last + 1, UINT32_MAX, flags);
+        auto fetch = imap::source::uid_fetch(imap::UidSet(last + 1, UINT32_MAX), items,
+                                             std::nullopt, session.encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        auto rest = co_await session.execute(std::move(*fetch), &more);
+        if (!rest) co_return std::unexpected(std::move(rest).error());
+        for (const Meta& meta : more.take()) all.push_back(meta);
+    }
+    co_return all;
+}
+
+void Verdicts::tell(Difference::Kind kind, std::uint32_t source_uid, std::uint32_t destination_uid,
+                    std::string text, std::uint64_t messages,
+                    std::optional<report::Alteration> by) {
+    switch (kind) {
+        case Difference::Kind::missing:
+            counts_->missing += messages;
+            break;
+        case Difference::Kind::altered:
+            counts_->altered += messages;
+            counts_->altered_by[static_cast<std::size_t>(by.value_or(report::Alteration::other))] +=
+                messages;
+            break;
+        case Difference::Kind::different:
+            counts_->different += messages;
+            break;
+        case Difference::Kind::extra:
+            counts_->extra += messages;
+            break;
+    }
+    std::uint64_t& told = told_.at(static_cast<std::size_t>(kind));
+    if (++told > kDifferencesListedMax) return;
+    std::vector<Difference>& list = account_->summary.differences;
+    first_ = std::min(first_, list.size());
+    Difference difference;
+    difference.account = account_->summary.account;
+    difference.mailbox = mailbox_;
+    difference.source_uid = source_uid;
+    difference.destination_uid = destination_uid;
+    difference.kind = kind;
+    if (kind == Difference::Kind::altered) difference.by = by;
+    difference.text = std::move(text);
+    list.push_back(std::move(difference));
+    if (source_uid != 0) listed_.push_back(source_uid);
+}
+
+void Verdicts::name(std::uint32_t source_uid, const std::string& message_id) {
+    std::vector<Difference>& list = account_->summary.differences;
+    for (std::size_t i = first_; i < list.size(); ++i) {
+        if (list[i].source_uid == source_uid) list[i].message_id = printable(message_id, 256);
+    }
+}
+
+void Verdicts::close() {
+    for (const std::uint64_t told : told_) {
+        if (told <= kDifferencesListedMax) continue;
+        account_->notice(mailbox_, report::NoticeKind::other,
+                         "of " + std::to_string(told) + " differences of one kind the first " +
+                             std::to_string(kDifferencesListedMax) + " are listed");
+    }
+    account_->summary.verify += *counts_;
+    account_->summary.verified.push_back({account_->summary.account, mailbox_, *counts_});
+}
+
+Task<void> verify_account(Account& account, VerifyOptions options) {
     const Nanos begin = account.environment.scheduler.now();
     account.observer.account_started(account.index);
     Sessions sessions;
-    co_await verify_steps(account, sessions, depth);
+    co_await verify_steps(account, sessions, options);
     co_await close_sessions(account, sessions, false);
     report::AccountSummary& summary = account.summary;
+    balance(summary);
     if (account.fatal) {
         summary.failure = report::Failure{*account.fatal, account.fatal_side};
         summary.result = report::RunResult::failed;
     } else if (account.stop.stopping()) {
         summary.result = report::RunResult::interrupted;
     } else {
-        summary.result = summary.verify.missing + summary.verify.different > 0
-                             ? report::RunResult::partial
-                             : report::RunResult::complete;
+        const bool all_equal = summary.verify.differences() == 0 && summary.mailboxes.failed == 0;
+        summary.result = all_equal ? report::RunResult::complete : report::RunResult::partial;
     }
     summary.seconds =
         std::chrono::duration<double>(account.environment.scheduler.now() - begin).count();

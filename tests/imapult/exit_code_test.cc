@@ -82,6 +82,8 @@ TEST(ExitCode, OfVerify) {
     EXPECT_EQ(code_of({account}, Command::verify), 7);
     account.verify = {.equal = 2, .missing = 0, .different = 1, .extra = 0};
     EXPECT_EQ(code_of({account}, Command::verify), 7);
+    account.verify = {.equal = 2, .missing = 0, .different = 0, .extra = 0, .altered = 1};
+    EXPECT_EQ(code_of({account}, Command::verify), 7);
     account.verify = {.equal = 3, .missing = 0, .different = 0, .extra = 9};
     EXPECT_EQ(code_of({account}, Command::verify), 0);
 }

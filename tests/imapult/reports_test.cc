@@ -75,6 +75,7 @@ TEST(SummaryJson, OfVerify) {
                                    .destination_uid = 0,
                                    .message_id = "<b@example.com>",
                                    .kind = campaign::Difference::Kind::missing,
+                                   .by = {},
                                    .text = "not at the destination"});
     const auto json = summary_json(outcome);
     EXPECT_EQ(json["verify"]["missing"], 1);

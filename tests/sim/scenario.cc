@@ -35,7 +35,7 @@ void accept_everything(imapd::Behaviour& b) {
     b.on_lone_cr = plain.on_lone_cr;
     b.on_empty = plain.on_empty;
     b.adds_final_crlf = b.refuses_without_final_crlf = false;
-    b.munges_8bit_headers = b.refuses_headerless = false;
+    b.munges_8bit_headers = b.refuses_8bit_headers = b.refuses_headerless = false;
     b.drops_from_line = b.drops_body_without_header = false;
     b.identical_messages_max = 0;
     b.merges_identical = false;
@@ -52,7 +52,7 @@ void accept_everything(imapd::Behaviour& b) {
 }
 
 void refuse_some(Random& random, imapd::Behaviour& b) {
-    switch (random.below(4)) {
+    switch (random.below(5)) {
         case 0:
             b.max_message_bytes = random.between(600, 8'000);
             b.too_big_has_code = random.chance(0.5);
@@ -62,6 +62,9 @@ void refuse_some(Random& random, imapd::Behaviour& b) {
             break;
         case 2:
             b.on_bare_lf = imapd::OnBareLf::refuse;
+            break;
+        case 3:
+            b.refuses_8bit_headers = true;
             break;
         default:
             b.refuses_without_final_crlf = true;
@@ -134,6 +137,7 @@ Scenario make_scenario(std::uint64_t seed) {
     accept_everything(s.destination);
     s.refusing = random.chance(0.15);
     if (s.refusing) refuse_some(random, s.destination);
+    s.repair = s.refusing && seed % 2 == 0;
 
     imapd::OrganisationShape& o = s.organisation;
     o.accounts = random.chance(0.2) ? 2 : 1;
@@ -181,8 +185,11 @@ std::string describe(const PassPlan& plan) {
 std::string describe(const Scenario& s) {
     std::ostringstream out;
     out << "seed " << s.seed << ": " << s.source_kind << " -> " << s.destination_kind
-        << (s.refusing ? " (refusing)" : "") << ", " << s.organisation.accounts << " accounts, "
-        << s.organisation.mailboxes << " mailboxes, " << s.organisation.messages << " messages"
+        << (s.repair     ? " (refusing, repaired)"
+            : s.refusing ? " (refusing)"
+                         : "")
+        << ", " << s.organisation.accounts << " accounts, " << s.organisation.mailboxes
+        << " mailboxes, " << s.organisation.messages << " messages"
         << (s.large_message ? " and a large one" : "") << ", " << s.lanes << " lanes, "
         << s.passes.size() << " passes";
     if (s.mirror) out << (s.fuse ? ", deletions follow up to the limit" : ", deletions follow");

@@ -43,6 +43,7 @@ struct Scenario {
     std::string source_kind, destination_kind;
     imapd::Behaviour source, destination;
     bool refusing = false;  ///< the destination takes not every message
+    bool repair = false;    ///< … and imapult changes those as little as it takes
     imapd::OrganisationShape organisation;
     bool large_message = false;
     double copied_before = 0;  ///< part of the messages that another tool has copied

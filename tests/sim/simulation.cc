@@ -1,9 +1,12 @@
 #include "sim/simulation.h"
 
 #include <cstdio>
+#include <cstring>
 #include <functional>
 
+#include "dedup/identity.h"
 #include "engine/replica/account.h"
+#include "engine/replica/repair.h"
 
 namespace imapult::sim {
 
@@ -150,6 +153,15 @@ Simulation::Simulation(Scenario scenario, Verbosity verbosity)
 
 Simulation::~Simulation() = default;
 
+Content Simulation::content_of(std::string_view body) const {
+    if (!scenario_.repair) return sim::content_of(body);
+    dedup::NormalDigest digest;
+    digest.update(replica::repaired(body, replica::kReplaceNul | replica::kEncodeHeader));
+    Content content{};
+    std::memcpy(&content, digest.finish().data(), sizeof content);
+    return content;
+}
+
 void Simulation::tell(const std::string& text) const {
     if (verbose_) std::printf("%s\n", text.c_str());
 }
@@ -237,6 +249,7 @@ Task<void> Simulation::pass(PassPlan plan, Summaries& summaries) {
         options.remove.percent_max.reset();
         options.remove.messages_max.reset();
     }
+    options.repair = scenario_.repair;
     if (scenario_.seed % 3 == 0) options.lane_buffered_bytes_max = 4'096;
     report::StopToken stop;
     std::vector<replica::Account*> running(accounts_.size(), nullptr);

@@ -45,6 +45,8 @@ class Simulation {
                             Summaries& summaries, std::vector<replica::Account*>& running);
     void after_pass(const PassPlan& plan, const Summaries& summaries);
     std::unique_ptr<dedup::Ledger> open_ledger();
+    /// Messages are told apart by their octets; with repairs, by what those leave of them.
+    [[nodiscard]] Content content_of(std::string_view body) const;
 
     // users.cc
     void users_work(std::size_t account, std::size_t changes);

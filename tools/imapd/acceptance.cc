@@ -68,6 +68,12 @@ std::size_t header_size(std::string_view message) {
     return end == std::string_view::npos ? message.size() : end;
 }
 
+bool has_8bit_header(std::string_view message) {
+    const std::string_view header = message.substr(0, header_size(message));
+    return std::any_of(header.begin(), header.end(),
+                       [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+}
+
 void munge_header(std::string& message) {
     const std::size_t end = header_size(message);
     for (std::size_t i = 0; i < end; ++i) {
@@ -130,6 +136,9 @@ std::optional<Refusal> accept_message(const Behaviour& b, std::string& message, 
         message.erase(0, end == std::string::npos ? message.size() : end + 1);
     }
     if (b.drops_body_without_header && message.starts_with("\r\n")) message.clear();
+    if (b.refuses_8bit_headers && has_8bit_header(message)) {
+        return refused("Message contains non-ASCII characters in headers");
+    }
     if (b.munges_8bit_headers) munge_header(message);
     if (b.adds_final_crlf && !message.ends_with("\n")) message += "\r\n";
     if (b.refuses_without_final_crlf && !message.ends_with("\r\n")) {

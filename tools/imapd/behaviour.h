@@ -124,6 +124,7 @@ struct Behaviour {
     bool adds_final_crlf = false;
     bool refuses_without_final_crlf = false;  ///< Yahoo: BAD [CLIENTBUG]
     bool munges_8bit_headers = false;         ///< Cyrus: X
+    bool refuses_8bit_headers = false;        ///< Cyrus with reject8bit
     bool refuses_headerless = false;
     bool drops_from_line = false;            ///< mailutils: the mbox `From ` line
     bool drops_body_without_header = false;  ///< mailutils

@@ -34,6 +34,7 @@ const std::map<std::string, campaign::Compress> kCompress = {
     {"off", campaign::Compress::off},
 };
 const std::map<std::string, bool> kDelete = {{"none", false}, {"mirror", true}};
+const std::map<std::string, bool> kOnOff = {{"on", true}, {"off", false}};
 const std::map<std::string, campaign::VerifyDepth> kDepths = {
     {"counts", campaign::VerifyDepth::counts},
     {"metadata", campaign::VerifyDepth::metadata},
@@ -188,6 +189,17 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
         ->group("Speed");
     if (verb == Verb::verify) {
         add_choice(app, "--depth", data.depth, kDepths, "what is compared (default: metadata)");
+        app.add_option("--sample", data.sample,
+                       "compare only this part of the bodies, chosen by chance, and say how "
+                       "certain that makes it; implies --depth content")
+            ->type_name("RATE");
+        app.add_option("--proof", data.proof_file,
+                       "write a proof of what is at the destination: SHA-256 Merkle roots and a "
+                       "hash for each message; implies --depth content")
+            ->type_name("FILE");
+        app.add_option("--against", data.against_file,
+                       "compare the destination with this proof; no source is needed")
+            ->type_name("FILE");
     }
     if (verb == Verb::copy || verb == Verb::migrate) {
         app.add_flag("--dry-run", data.dry_run,
@@ -212,6 +224,11 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
                        "move them to this mailbox of the destination instead of deleting them")
             ->type_name("MAILBOX")
             ->group("Deletions");
+        add_choice(app, "--repair", data.repair, kOnOff,
+                   "change what the destination refuses as little as it takes; originals are kept "
+                   "in the state directory under refused/ (default: on)");
+        app.add_flag("--trust", data.trust,
+                     "do not read back size and flags of what the destination said OK to");
     }
 }
 
@@ -256,9 +273,14 @@ constexpr VerbHelp kDataVerbs[] = {
      "  imapult check --accounts accounts.csv --source imaps://old.example.com \\\n"
      "                --destination imaps://new.example.com\n"},
     {Verb::verify, "verify", "Compare source and destination message by message",
-     "Example:\n"
+     "Examples:\n"
      "  imapult verify --depth content --accounts accounts.csv \\\n"
-     "                 --source imaps://old.example.com --destination imaps://new.example.com\n"},
+     "                 --source imaps://old.example.com --destination imaps://new.example.com\n"
+     "  imapult verify --sample 1% …           some bodies, and how certain that makes it\n"
+     "  imapult verify --proof proof.json …    all bodies, written down for later\n"
+     "  imapult verify --against proof.json --destination imaps://new.example.com \\\n"
+     "                 --destination-admin admin@example.com \\\n"
+     "                 --destination-password-file admin.new\n"},
 };
 
 constexpr const char* kFooter =
@@ -288,7 +310,10 @@ void build_app(CLI::App& app, CommandLine& line) {
         add_config(*sub, line.config_file);
         add_data(*sub, line.data, help.verb);
         add_output(*sub, line.output, true);
-        sub->callback([&line, verb = help.verb] { line.verb = verb; });
+        sub->callback([&line, sub, verb = help.verb] {
+            line.verb = verb;
+            line.data.depth_given = verb == Verb::verify && sub->count("--depth") > 0;
+        });
     }
     CLI::App* status = app.add_subcommand("status", "What the state directory knows; no network");
     status->footer("Example:\n  imapult status --state /var/lib/imapult --json\n");

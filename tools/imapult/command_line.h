@@ -47,11 +47,17 @@ struct DataArguments {
     bool delete_mirror = false;
     std::string delete_limit;  ///< "10%,1000"; empty: the default
     std::string delete_to;
+    bool trust = false;
+    bool repair = true;
     unsigned connections = 0;
     unsigned accounts_at_once = 0;
     std::string bytes_per_second_max;
     campaign::Compress compress = campaign::Compress::automatic;
     campaign::VerifyDepth depth = campaign::VerifyDepth::metadata;
+    bool depth_given = false;
+    std::string sample;        ///< "0.01" or "1%"
+    std::string proof_file;    ///< to be written
+    std::string against_file;  ///< to be read
 };
 
 struct OutputArguments {

@@ -91,9 +91,8 @@ int exit_code_of(const Summary& summary, campaign::Command command, int signal) 
     if (summary.interrupted && !all_done)
         return signal == SIGINT ? kExitInterrupted : kExitTerminated;
     if (summary.failure) return exit_code_of_run(summary.failure->error.code);
-    const bool different = std::ranges::any_of(summary.accounts, [](const AccountSummary& a) {
-        return a.verify.missing + a.verify.different > 0;
-    });
+    const bool different = std::ranges::any_of(
+        summary.accounts, [](const AccountSummary& a) { return a.verify.differences() > 0; });
     if (command == campaign::Command::verify && different) return kExitDifferent;
     return code_of_incomplete(summary);
 }

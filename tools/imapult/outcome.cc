@@ -80,7 +80,7 @@ std::vector<std::string> insecure_choices(const campaign::Options& options) {
         }
     };
     for (const campaign::AccountSpec& account : options.accounts) {
-        look_at(account.source, Side::source);
+        if (!account.against) look_at(account.source, Side::source);
         look_at(account.destination, Side::destination);
     }
     return sentences;

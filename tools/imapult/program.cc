@@ -16,6 +16,7 @@
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/monitor.h"
 #include "tools/imapult/outcome.h"
+#include "tools/imapult/proof_file.h"
 #include "tools/imapult/reports.h"
 #include "tools/imapult/signals.h"
 #include "tools/imapult/status_command.h"
@@ -140,6 +141,8 @@ class DataRun {
     }
 
     int report() {
+        // Reports tell the exit code, which a proof that cannot be written may raise.
+        write_proof();
         // A report that cannot be written must not hide behind a good exit code.
         for (const std::string& path : line_.output.reports) {
             if (const auto written = write_report(path, outcome_); !written) {
@@ -156,6 +159,23 @@ class DataRun {
             console_.print("imapult: " + failure_text(*outcome_.summary.failure));
         }
         return outcome_.exit_code;
+    }
+
+    void write_proof() {
+        const std::string& path = line_.data.proof_file;
+        if (path.empty()) return;
+        const Proofs proofs = proofs_of(outcome_.summary);
+        const std::size_t unproved = outcome_.summary.accounts.size() - proofs.size();
+        if (unproved > 0) {
+            console_.print(fmt::format("imapult: {} accounts could not be proved{}", unproved,
+                                       proofs.empty() ? "; no proof was written" : ""));
+        }
+        if (proofs.empty()) return;
+        if (const auto done = replace_file(path, proof_text(proofs, outcome_.started)); !done) {
+            console_.print(fmt::format("imapult: the proof {} cannot be written: {}",
+                                       printable(path), done.error().text));
+            if (outcome_.exit_code == kExitComplete) outcome_.exit_code = kExitIncomplete;
+        }
     }
 
     const CommandLine& line_;

@@ -93,6 +93,15 @@ std::string report_csv(const Outcome& outcome) {
                                .text = d.text,
                                .uid = d.source_uid != 0 ? d.source_uid : d.destination_uid});
         }
+        for (const auto& r : account.repairs) {
+            out += detail_row({.kind = "repair",
+                               .account = r.account,
+                               .mailbox = r.mailbox,
+                               .message_id = r.message_id,
+                               .subject = r.subject,
+                               .text = r.applied + " (" + r.reason + ")",
+                               .uid = r.uid});
+        }
         for (const auto& n : account.notices) {
             out += detail_row({.kind = name_of(n.kind),
                                .account = n.account,
@@ -121,10 +130,7 @@ Result<void> check_report(const std::string& path) {
     return {};
 }
 
-Result<void> write_report(const std::string& path, const Outcome& outcome) {
-    const std::string text = path.ends_with(".html")   ? report_html(outcome)
-                             : path.ends_with(".json") ? to_text(summary_json(outcome))
-                                                       : report_csv(outcome);
+Result<void> replace_file(const std::string& path, std::string_view text) {
     const std::string temporary = fmt::format("{}.{}.tmp", path, getpid());
     const int descriptor =
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -132,12 +138,18 @@ Result<void> write_report(const std::string& path, const Outcome& outcome) {
                                        : write_whole(descriptor, text);
     if (descriptor >= 0 && close(descriptor) != 0 && done) done = invalid(std::strerror(errno));
     if (done && rename(temporary.c_str(), path.c_str()) != 0) done = invalid(std::strerror(errno));
-    if (!done) {
-        if (descriptor >= 0) unlink(temporary.c_str());
-        return invalid(
-            fmt::format("the report {} cannot be written: {}", printable(path), done.error().text));
-    }
-    return {};
+    if (!done && descriptor >= 0) unlink(temporary.c_str());
+    return done;
+}
+
+Result<void> write_report(const std::string& path, const Outcome& outcome) {
+    const std::string text = path.ends_with(".html")   ? report_html(outcome)
+                             : path.ends_with(".json") ? to_text(summary_json(outcome))
+                                                       : report_csv(outcome);
+    const auto done = replace_file(path, text);
+    if (done) return {};
+    return invalid(
+        fmt::format("the report {} cannot be written: {}", printable(path), done.error().text));
 }
 
 }  // namespace imapult::program

@@ -195,6 +195,47 @@ std::string differences_table(const Outcome& outcome) {
            rows + "</tbody></table>\n";
 }
 
+std::string verified_table(const Outcome& outcome) {
+    std::string rows;
+    for (const auto& a : outcome.summary.accounts) {
+        for (const auto& box : a.verified) {
+            const campaign::VerifyCounts& v = box.counts;
+            rows += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"{}\">{}</td>",
+                                escape(box.account), escape(box.mailbox),
+                                v.differences() > 0 ? "bad" : "good",
+                                v.differences() > 0 ? "different" : "equal");
+            rows += number(v.equal) + number(v.altered);
+            rows += fmt::format("<td>{}</td>", campaign::words_of(v.altered_by));
+            rows += number(v.different) + number(v.missing) + number(v.extra) + "</tr>\n";
+        }
+    }
+    if (rows.empty()) return "";
+    return "<h2>Mailboxes</h2>\n" +
+           heading({"Account", "Mailbox", "Result", "Equal", "Altered", "Altered in", "Different",
+                    "Missing", "At the destination only"},
+                   3, 5) +
+           rows + "</tbody></table>\n";
+}
+
+std::string repairs_table(const Outcome& outcome) {
+    std::string rows;
+    for (const auto& a : outcome.summary.accounts) {
+        for (const auto& r : a.repairs) {
+            rows += fmt::format(
+                "<tr><td>{}</td><td>{}</td>{}<td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
+                "<td>{}</td></tr>\n",
+                escape(r.account), escape(r.mailbox), number(r.uid), escape(r.message_id),
+                escape(r.subject), escape(r.applied), escape(r.reason), escape(r.kept_as));
+        }
+    }
+    if (rows.empty()) return "";
+    return "<h2>Taken only after a change</h2>\n" +
+           heading({"Account", "Mailbox", "UID", "Message-ID", "Subject", "Change", "Reason for it",
+                    "Original"},
+                   2, 3) +
+           rows + "</tbody></table>\n";
+}
+
 std::string notices_table(const Outcome& outcome) {
     std::string rows;
     for (const auto& a : outcome.summary.accounts) {
@@ -241,9 +282,11 @@ std::string totals_list(const Outcome& outcome) {
                     t.mailboxes.created, t.mailboxes.unchanged, t.mailboxes.failed));
     if (outcome.command == campaign::Command::verify) {
         row("Messages",
-            fmt::format("{} equal, {} missing, {} different, {} at the destination only",
-                        with_thousands(t.verify.equal), with_thousands(t.verify.missing),
-                        with_thousands(t.verify.different), with_thousands(t.verify.extra)));
+            fmt::format("{} equal, {} altered, {} different, {} missing, {} at the destination "
+                        "only. {}",
+                        with_thousands(t.verify.equal), with_thousands(t.verify.altered),
+                        with_thousands(t.verify.different), with_thousands(t.verify.missing),
+                        with_thousands(t.verify.extra), sample_sentence(t.verify)));
     } else {
         row("Messages",
             fmt::format("{} at the source = {} already there + {} {} + {} adopted + {} refused + "
@@ -284,6 +327,8 @@ std::string report_html(const Outcome& outcome) {
     out += "<h2>Throughput</h2>\n" + chart(outcome);
     out += accounts_table(outcome);
     out += refusals_table(outcome);
+    out += repairs_table(outcome);
+    out += verified_table(outcome);
     out += differences_table(outcome);
     out += notices_table(outcome);
     out += fmt::format("<script>{}</script>\n</body></html>\n", kScript);

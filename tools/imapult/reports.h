@@ -24,10 +24,16 @@ std::string report_html(const Outcome& outcome);
 /// spreadsheet would run as formulas are defused.
 std::string report_csv(const Outcome& outcome);
 
+/// "Every one of 1,203 bodies was compared." or what a sample says of all; empty if there were
+/// none.
+std::string sample_sentence(const campaign::VerifyCounts& counts);
+
 /// True for names that end in .html, .json or .csv.
 bool is_report_name(const std::string& path);
 /// Tells now whether the report can be written later. invalid_input.
 Result<void> check_report(const std::string& path);
+/// Writes `text`; the old file stays until the new one is complete. invalid_input, with the reason.
+Result<void> replace_file(const std::string& path, std::string_view text);
 /// Writes the form that the name asks for; the old file stays until the new one is complete.
 Result<void> write_report(const std::string& path, const Outcome& outcome);
 

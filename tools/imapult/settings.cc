@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -13,6 +16,7 @@
 #include "engine/base/text.h"
 #include "tools/imapult/accounts_file.h"
 #include "tools/imapult/endpoint_url.h"
+#include "tools/imapult/proof_file.h"
 
 namespace imapult::program {
 namespace {
@@ -38,7 +42,10 @@ class Preparation {
         names();
         source_ = side(Side::source, arguments_.source);
         destination_ = side(Side::destination, arguments_.destination);
-        if (arguments_.accounts_file.empty()) {
+        if (verb_ == Verb::verify) verify_options();
+        if (!arguments_.against_file.empty()) {
+            if (errors_.empty()) accounts_of_proof();
+        } else if (arguments_.accounts_file.empty()) {
             if (errors_.empty()) single_account();
         } else {
             accounts_of_file();
@@ -75,6 +82,8 @@ class Preparation {
         options.special_use = !arguments_.no_special_use;
         options.subscriptions = !arguments_.no_subscriptions;
         options.retry_refused = arguments_.retry_refused;
+        options.trust = arguments_.trust;
+        options.repair = arguments_.repair;
         options.compress = arguments_.compress;
         options.connections = arguments_.connections;
         options.accounts_at_once = arguments_.accounts_at_once;
@@ -111,6 +120,57 @@ class Preparation {
             error("--delete-to: the name of a mailbox is needed, with / between levels");
         }
         policy.to = to;
+    }
+
+    void verify_options() {
+        campaign::Options& options = settings_.options;
+        const bool sampled = !arguments_.sample.empty();
+        const bool proves = !arguments_.proof_file.empty();
+        const bool against = !arguments_.against_file.empty();
+        if (sampled) {
+            const auto rate = parse_rate(arguments_.sample);
+            if (rate) options.sample = *rate;
+            if (!rate) error("--sample: a part such as 0.01 or 1% is needed");
+        }
+        if (proves) {
+            options.proof = true;
+            if (sampled) error("--proof needs every body; leave --sample out");
+            if (const auto good = check_folder(arguments_.proof_file); !good)
+                error("--proof: " + good.error().text);
+        }
+        if (against && (sampled || proves))
+            error("--against compares everything that was proved; leave --sample and --proof out");
+        if (!sampled && !proves && !against) return;
+        if (arguments_.depth_given && options.depth != campaign::VerifyDepth::content) {
+            error(fmt::format("{} compares bodies: --depth content, or no --depth",
+                              sampled  ? "--sample"
+                              : proves ? "--proof"
+                                       : "--against"));
+        }
+        options.depth = campaign::VerifyDepth::content;
+    }
+
+    static std::optional<double> parse_rate(std::string_view text) {
+        double scale = 1;
+        if (text.ends_with('%')) {
+            text.remove_suffix(1);
+            scale = 100;
+        }
+        double value = 0;
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value,
+                                                   std::chars_format::fixed);
+        if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+        value /= scale;
+        if (!(value > 0 && value <= 1)) return std::nullopt;
+        return value;
+    }
+
+    static Result<void> check_folder(const std::string& path) {
+        const std::size_t slash = path.rfind('/');
+        const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+        if (access(folder.c_str(), W_OK | X_OK) == 0) return {};
+        return invalid(
+            fmt::format("{} cannot be written there: {}", printable(path), std::strerror(errno)));
     }
 
     void names() {
@@ -274,6 +334,81 @@ class Preparation {
         add_account(std::move(row), "");
     }
 
+    /// The destination alone, against what was proved of it.
+    void accounts_of_proof() {
+        const std::string file = printable(arguments_.against_file);
+        if (source_.url) {
+            error("--against needs no source; leave --source out");
+            return;
+        }
+        auto proofs = read_proof(arguments_.against_file);
+        if (!proofs) {
+            error(fmt::format("--against: {}: {}", file, proofs.error().text));
+            return;
+        }
+        std::vector<AccountRow> rows;
+        if (!arguments_.accounts_file.empty()) {
+            auto listed = read_accounts_file(arguments_.accounts_file);
+            if (!listed) {
+                for (std::string& text : listed.error()) error(std::move(text));
+                return;
+            }
+            for (std::string& text : listed->warnings)
+                settings_.warnings.push_back(std::move(text));
+            rows = std::move(listed->rows);
+        } else {
+            std::set<std::string> users;  // several accounts may have gone to one
+            for (const auto& proof : *proofs) {
+                AccountRow row;
+                row.destination_user = proof->destination_user;
+                const bool wanted =
+                    destination_.user.empty() || destination_.user == row.destination_user;
+                if (wanted && users.insert(row.destination_user).second)
+                    rows.push_back(std::move(row));
+            }
+        }
+        if (rows.empty()) {
+            error(fmt::format("--against: {} proves nothing of {}", file,
+                              printable(destination_.user)));
+        }
+        for (const AccountRow& row : rows) {
+            const Proofs found = proofs_for(row, *proofs);
+            if (found.empty()) {
+                error(fmt::format("--against: {} proves nothing of {}", file,
+                                  printable(row.destination_user)));
+                continue;
+            }
+            const std::string place =
+                row.line > 0 ? fmt::format("{}:{}: ", printable(arguments_.accounts_file), row.line)
+                             : std::string();
+            campaign::AccountSpec account;
+            account.destination = endpoint(destination_, row.destination, row.destination_user,
+                                           row.destination_password, place);
+            for (const auto& proof : found) {
+                account.name = proof->account;
+                account.against = proof;
+                settings_.options.accounts.push_back(account);
+            }
+        }
+    }
+
+    /// What was proved of the row's destination user; of several accounts that went to it, the one
+    /// that the row names. A row without a source user, or with the same user on both sides, stands
+    /// for all of them.
+    static Proofs proofs_for(const AccountRow& row, const Proofs& proofs) {
+        Proofs all, named, with_host;
+        for (const auto& proof : proofs) {
+            if (proof->destination_user != row.destination_user) continue;
+            all.push_back(proof);
+            if (proof->account == row.source_user) named.push_back(proof);
+            // As disambiguate_names() has it.
+            if (proof->account.starts_with(row.source_user + "@")) with_host.push_back(proof);
+        }
+        if (!named.empty()) return named;
+        if (row.source_user.empty() || row.source_user == row.destination_user) return all;
+        return with_host;
+    }
+
     void accounts_of_file() {
         auto file = read_accounts_file(arguments_.accounts_file);
         if (!file) {
@@ -400,7 +535,8 @@ class Preparation {
             if (!seen.insert(account.name).second) ambiguous.insert(account.name);
         }
         for (auto& account : settings_.options.accounts) {
-            if (ambiguous.contains(account.name)) account.name = account.source.account();
+            if (ambiguous.contains(account.name) && !account.against)
+                account.name = account.source.account();
         }
     }
 

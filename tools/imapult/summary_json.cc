@@ -52,10 +52,44 @@ Json round_trips_json(const campaign::RoundTrips& trips) {
 }
 
 Json verify_json(const campaign::VerifyCounts& counts) {
-    return {{"equal", counts.equal},
-            {"missing", counts.missing},
-            {"different", counts.different},
-            {"extra", counts.extra}};
+    Json json = {{"equal", counts.equal},
+                 {"altered", counts.altered},
+                 {"different", counts.different},
+                 {"missing", counts.missing},
+                 {"extra", counts.extra}};
+    json["altered_by"] = Json::object();
+    for (std::size_t i = 0; i < campaign::kAlterations; ++i) {
+        if (counts.altered_by[i] == 0) continue;
+        json["altered_by"][std::string(name_of(static_cast<campaign::Alteration>(i)))] =
+            counts.altered_by[i];
+    }
+    if (counts.bodies > 0) {
+        const double part = altered_part_max(counts);
+        json["bodies"] = {{"total", counts.bodies},
+                          {"compared", counts.sampled},
+                          {"altered", counts.sampled_altered},
+                          {"confidence", counts.sampled < counts.bodies ? 0.99 : 1.0},
+                          {"altered_part_at_most", part}};
+    }
+    return json;
+}
+
+Json verified_json(const campaign::VerifiedMailbox& box) {
+    Json json = {{"account", safe(box.account)}, {"mailbox", safe(box.mailbox)}};
+    json["result"] = box.counts.differences() > 0 ? "different" : "equal";
+    json.update(verify_json(box.counts));
+    return json;
+}
+
+Json repair_json(const campaign::Repair& repair) {
+    return {{"account", safe(repair.account)},
+            {"mailbox", safe(repair.mailbox)},
+            {"uid", repair.uid},
+            {"message_id", safe(repair.message_id)},
+            {"subject", safe(repair.subject)},
+            {"applied", safe(repair.applied)},
+            {"reason", safe(repair.reason)},
+            {"original", safe(repair.kept_as)}};
 }
 
 Json following_json(const campaign::Following& following) {
@@ -89,6 +123,7 @@ Json difference_json(const campaign::Difference& difference) {
     return {{"account", safe(difference.account)},
             {"mailbox", safe(difference.mailbox)},
             {"kind", name_of(difference.kind)},
+            {"altered_by", difference.by ? Json(name_of(*difference.by)) : Json()},
             {"source_uid", difference.source_uid},
             {"destination_uid", difference.destination_uid},
             {"message_id", safe(difference.message_id)},
@@ -118,7 +153,11 @@ void add_lists(Json& json, const campaign::AccountSummary& account, bool verifie
     for (const auto& refusal : account.refusals) json["refusals"].push_back(refusal_json(refusal));
     for (const auto& notice : account.notices) json["notices"].push_back(notice_json(notice));
     if (account.failure) json["errors"].push_back(error_json(account.account, *account.failure));
-    if (!verifies) return;
+    if (!verifies) {
+        for (const auto& repair : account.repairs) json["repairs"].push_back(repair_json(repair));
+        return;
+    }
+    for (const auto& box : account.verified) json["verified"].push_back(verified_json(box));
     for (const auto& difference : account.differences) {
         json["differences"].push_back(difference_json(difference));
     }
@@ -128,7 +167,12 @@ void add_empty_lists(Json& json, bool verifies) {
     json["refusals"] = Json::array();
     json["notices"] = Json::array();
     json["errors"] = Json::array();
-    if (verifies) json["differences"] = Json::array();
+    if (!verifies) {
+        json["repairs"] = Json::array();
+        return;
+    }
+    json["verified"] = Json::array();
+    json["differences"] = Json::array();
 }
 
 Json account_json(const campaign::AccountSummary& account, campaign::Command command) {

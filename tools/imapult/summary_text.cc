@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/base/text.h"
 #include "tools/imapult/display.h"
 #include "tools/imapult/exit_code.h"
@@ -77,6 +80,15 @@ std::string headline(const Outcome& outcome, const Totals& totals) {
     return line;
 }
 
+/// "12 equal, 2 altered (2 line ends), 0 different, 0 missing, 0 at the destination only"
+std::string verdict_words(const campaign::VerifyCounts& v) {
+    const std::string kinds = campaign::words_of(v.altered_by);
+    return fmt::format(
+        "{} equal, {} altered{}, {} different, {} missing, {} at the destination only",
+        with_thousands(v.equal), with_thousands(v.altered), kinds.empty() ? "" : " (" + kinds + ")",
+        with_thousands(v.different), with_thousands(v.missing), with_thousands(v.extra));
+}
+
 void add_lists(std::string& out, const Outcome& outcome) {
     const auto& accounts = outcome.summary.accounts;
     {
@@ -107,6 +119,26 @@ void add_lists(std::string& out, const Outcome& outcome) {
         }
     }
     {
+        List repairs(out, "Taken only after a change; the originals are kept:");
+        for (const auto& account : accounts) {
+            for (const auto& r : account.repairs) {
+                repairs.add(fmt::format("{} {} UID {} {}: {} ({})", printable(r.account),
+                                        printable(r.mailbox), r.uid, printable(r.message_id),
+                                        printable(r.applied), printable(r.reason, 512)));
+            }
+        }
+    }
+    {
+        List mailboxes(out, "Mailboxes that differ:");
+        for (const auto& account : accounts) {
+            for (const auto& box : account.verified) {
+                if (box.counts.differences() == 0) continue;
+                mailboxes.add(fmt::format("{} {}: {}", printable(box.account),
+                                          printable(box.mailbox), verdict_words(box.counts)));
+            }
+        }
+    }
+    {
         List differences(out, "Different:");
         for (const auto& account : accounts) {
             for (const auto& d : account.differences) {
@@ -128,15 +160,31 @@ void add_lists(std::string& out, const Outcome& outcome) {
 
 }  // namespace
 
+std::string sample_sentence(const campaign::VerifyCounts& counts) {
+    if (counts.bodies == 0) return {};
+    if (counts.sampled >= counts.bodies) {
+        return fmt::format("All {} bodies were compared, octet by octet.",
+                           with_thousands(counts.bodies));
+    }
+    const double part = altered_part_max(counts);
+    const auto most =
+        static_cast<std::uint64_t>(std::ceil(part * static_cast<double>(counts.bodies)));
+    return fmt::format(
+        "{} of {} bodies were compared, chosen by chance; {} of them {} altered. With 99 % "
+        "confidence at most {:.2f} % of all bodies ({}) are.",
+        with_thousands(counts.sampled), with_thousands(counts.bodies),
+        counts.sampled_altered == 0 ? "none" : with_thousands(counts.sampled_altered),
+        counts.sampled_altered > 1 ? "are" : "is", part * 100,
+        with_thousands(std::min(most, counts.bodies)));
+}
+
 std::string summary_text(const Outcome& outcome) {
     const Totals totals = totals_of(outcome.summary);
     std::string out = headline(outcome, totals);
     if (outcome.command == campaign::Command::verify) {
-        const campaign::VerifyCounts& v = totals.verify;
-        out += fmt::format(
-            "{} equal, {} missing at the destination, {} different, {} at the destination only\n",
-            with_thousands(v.equal), with_thousands(v.missing), with_thousands(v.different),
-            with_thousands(v.extra));
+        out += verdict_words(totals.verify) + "\n";
+        if (const std::string words = sample_sentence(totals.verify); !words.empty())
+            out += words + "\n";
     } else {
         out += counts_line(outcome, totals);
     }

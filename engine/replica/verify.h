@@ -1,0 +1,175 @@
+#pragma once
+// What the parts of `verify` share: one mailbox on both sides, and how bodies are compared.
+//
+//   verify.cc          the account, mailbox by mailbox; counts, metadata, verdicts
+//   verify_match.cc    which message is whose copy
+//   verify_contents.cc bodies, streamed from both sides in step
+//   verify_kind.cc     what became of an altered one (verify_mime.cc: its MIME parts)
+//   verify_against.cc  a destination against a proof made earlier
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dedup/proof.h"
+#include "engine/base/random.h"
+#include "engine/replica/account.h"
+#include "engine/replica/job.h"
+#include "engine/replica/sinks.h"
+
+namespace imapult::replica {
+
+using dedup::AccountProof;
+using dedup::MailboxProof;
+using dedup::ProvedMessage;
+using dedup::Sha256;
+
+inline constexpr std::size_t kDifferencesListedMax = 1000;  ///< per mailbox and kind
+
+/// A source message and its copy.
+struct Paired {
+    std::uint32_t source_uid = 0;
+    std::uint32_t destination_uid = 0;  ///< 0: it has none (for the source's root only)
+    std::uint32_t base = UINT32_MAX;  ///< flags as last carried over; UINT32_MAX: not in the ledger
+    std::uint64_t size = 0;           ///< octets as fetched at the source; 0: not known
+    bool repaired = false;            ///< by us, after a refusal
+};
+
+/// One mailbox on both sides.
+struct Comparison {
+    const Mailbox* source = nullptr;
+    const Mailbox* destination = nullptr;
+    const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
+    FlagTable flags;
+    std::vector<Meta> here, there;  ///< rising UIDs
+    std::vector<Paired> pairs;      ///< rising source UIDs
+    report::VerifyCounts counts;
+};
+
+/// EXAMINE and the metadata of all messages.
+Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
+                                              FlagTable& flags);
+
+/// Fills Comparison::pairs: from the ledger, then by what the messages are.
+Task<Result<void>> pair_messages(Account& account, Sessions& sessions, Comparison& comparison);
+
+/// What was found of one body that is not equal.
+struct BodyVerdict {
+    bool unread = false;  ///< one of the servers did not hand it out
+    report::Alteration by = report::Alteration::other;
+    std::string text;
+};
+
+/// Takes bodies as they stream by and keeps what was asked for.
+class ContentSink final : public session::Sink {
+  public:
+    struct Wishes {
+        std::string_view secret;  ///< for the digest of the octets; empty: none
+        bool sha256 = false, sha1 = false, message_id = false;
+        std::uint64_t keep_bytes_max = 0;  ///< keeps bodies up to this size
+    };
+    struct Entry {
+        std::uint64_t size = 0;
+        dedup::Digest128 raw{};
+        Sha256 sha256{};
+        std::string sha1;  ///< hex, lower case; computed here or told by the server
+        std::string message_id, body;
+        bool kept = false;
+    };
+    explicit ContentSink(Wishes wishes) : wishes_(wishes) {}
+    bool on_untagged(const imap::Event& event) override;
+    bool on_body_begin(const imap::BodyBegin& begin) override;
+    void on_body_chunk(const imap::BodyChunk& chunk) override;
+    [[nodiscard]] const Entry* find(std::uint32_t uid) const;
+    std::map<std::uint32_t, Entry> entries;
+
+  private:
+    struct Hashes;
+    Wishes wishes_;
+    Entry entry_;
+    std::shared_ptr<Hashes> hashes_;
+};
+
+/// Compares bodies of the mailbox that both sessions have open. Memory is bounded: bodies stream
+/// through digests, and only altered ones are read again to name the kind.
+class BodyComparison {
+  public:
+    BodyComparison(Account& account, Session& source, Session& destination, Comparison& comparison,
+                   bool proof)
+        : account_(&account),
+          source_(&source),
+          destination_(&destination),
+          comparison_(&comparison),
+          proof_(proof) {}
+
+    /// `chosen`: indices into Comparison::pairs, rising.
+    Task<Result<void>> run(std::vector<std::size_t> chosen);
+
+    bool tells_progress = true;
+    std::map<std::uint32_t, BodyVerdict> verdicts;  ///< by source UID, of those not equal
+    MailboxProof proof;                             ///< its messages, if wished for
+    std::vector<Sha256> source_leaves;
+    bool source_read = true;  ///< the source handed out all that was to be proved
+
+  private:
+    struct Chunk;
+    struct Plan {
+        std::size_t messages_max;
+        std::uint64_t bytes_max;
+        bool by_digest = false;  ///< DIGEST.SHA1 where a server offers it
+        bool keep = false;
+    };
+    Task<Result<void>> stream(const std::vector<std::size_t>& chosen, Plan plan);
+    std::unique_ptr<Chunk> next_chunk(const std::vector<std::size_t>& chosen, std::size_t& next,
+                                      const Plan& plan);
+    Result<void> ask(Chunk& chunk, const Plan& plan);
+    Task<Result<void>> finish(Chunk& chunk);
+    void judge(const Chunk& chunk, const Plan& plan);
+    static std::uint8_t repair_between(const Paired& pair, std::string_view here,
+                                       std::string_view there);
+    void judge_kept(const Paired& pair, const ContentSink::Entry* here,
+                    const ContentSink::Entry* there);
+    void prove(const Paired& pair, const ContentSink::Entry* here, const ContentSink::Entry* there);
+
+    Account* account_;
+    Session* source_;
+    Session* destination_;
+    Comparison* comparison_;
+    bool proof_;
+    std::vector<std::size_t> altered_, undigested_;
+    std::map<std::uint32_t, std::uint32_t> proof_flags_;  ///< FlagTable's index -> proof's
+};
+
+/// A destination against what it was proved to hold.
+Task<void> verify_against(Account& account, Sessions& sessions, const AccountProof& proof);
+
+const Meta* find_meta(const std::vector<Meta>& metas, std::uint32_t uid);
+
+/// Books one mailbox's verdict and its differences, with a bound on how many are listed.
+class Verdicts {
+  public:
+    Verdicts(Account& account, std::string mailbox, report::VerifyCounts& counts)
+        : account_(&account), mailbox_(std::move(mailbox)), counts_(&counts) {}
+    /// `messages`: how many it stands for.
+    void tell(report::Difference::Kind kind, std::uint32_t source_uid,
+              std::uint32_t destination_uid, std::string text, std::uint64_t messages = 1,
+              std::optional<report::Alteration> by = std::nullopt);
+    /// Source UIDs of what was listed, for their Message-IDs.
+    [[nodiscard]] const std::vector<std::uint32_t>& listed() const { return listed_; }
+    void name(std::uint32_t source_uid, const std::string& message_id);
+    /// Adds the mailbox to the account's summary.
+    void close();
+
+  private:
+    Account* account_;
+    std::string mailbox_;
+    report::VerifyCounts* counts_;
+    std::array<std::uint64_t, 4> told_{};
+    std::vector<std::uint32_t> listed_;
+    std::size_t first_ = SIZE_MAX;
+};
+
+}  // namespace imapult::replica

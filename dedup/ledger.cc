@@ -114,6 +114,11 @@ void Batch::erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t so
     erase(writes_, Family::refusals, format::refusal_key(account, mailbox, source_uid));
 }
 
+void Batch::put_rights(AccountId account, const RightsRecord& rights) {
+    put(writes_, Family::accounts, format::rights_key(account, rights.mailbox),
+        format::encode(rights));
+}
+
 void Batch::put_pass(AccountId account, const Pass& pass) {
     put(writes_, Family::passes, format::pass_key(account), format::encode(pass));
 }
@@ -299,6 +304,10 @@ Result<std::vector<AccountRecord>> Ledger::accounts() const {
         }
     }
     return records;
+}
+
+Result<std::vector<RightsRecord>> Ledger::rights(AccountId account) const {
+    return state_->all(Family::accounts, format::rights_range(account), format::decode_rights);
 }
 
 Result<std::vector<MailboxRecord>> Ledger::mailboxes(AccountId account) const {

@@ -130,6 +130,13 @@ struct AccountRecord {
     std::optional<Pass> last_pass{};
 };
 
+/// The rights on a mailbox as they were last carried over (replica/rights_text.h says how they are
+/// written).
+struct RightsRecord {
+    MailboxId mailbox = 0;
+    std::string text;
+};
+
 class Ledger;
 
 /// Changes to the ledger, committed together.
@@ -143,6 +150,7 @@ class Batch {
     void put_refusal(AccountId account, const Refusal& refusal);
     void erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t source_uid);
     void put_pass(AccountId account, const Pass& pass);
+    void put_rights(AccountId account, const RightsRecord& rights);
     void make_durable() { durable_ = true; }
     [[nodiscard]] bool empty() const { return writes_.changes.empty(); }
 
@@ -178,6 +186,7 @@ class Ledger {
                                 const std::function<bool(const MessageRecord&)>& visit) const;
     Result<std::vector<Intent>> intents(MailboxId mailbox) const;
     Result<std::vector<Refusal>> refusals(AccountId account) const;
+    Result<std::vector<RightsRecord>> rights(AccountId account) const;
     struct Counts {
         std::uint64_t messages = 0, refused = 0, intents = 0;
     };

@@ -126,6 +126,7 @@ TEST(Format, KeysAreAsDocumented) {
     EXPECT_EQ(hex(format::intent_key(258, 4097)), "000001020000000000001001");
     EXPECT_EQ(hex(format::refusal_key(7, 258, 5)), "000000070000010200000005");
     EXPECT_EQ(hex(format::pass_key(7)), "00000007");
+    EXPECT_EQ(hex(format::rights_key(7, 258)), "720000000700000102");
 }
 
 TEST(Format, ValuesAreAsDocumented) {
@@ -152,6 +153,7 @@ TEST(Format, ValuesAreAsDocumented) {
               "0100000000000000010000000000000002077061727469616c15010203040b");
     EXPECT_EQ(hex(format::encode(followed_pass())),
               "0200000000000000010000000000000002077061727469616c15010203040bac02");
+    EXPECT_EQ(hex(format::encode(RightsRecord{258, "lr bob\n"})), "01076c7220626f620a");
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
@@ -198,6 +200,8 @@ std::vector<Kind> kinds() {
         kind("intent", intent_key(258, 4097), encode(intent()), "intents", decode_intent),
         kind("refusal", refusal_key(7, 258, 5), encode(refusal()), "refusals", decode_refusal),
         kind("pass", pass_key(7), encode(pass()), "passes", decode_pass),
+        kind("rights", rights_key(7, 258), encode(RightsRecord{258, "lr bob\n"}), "accounts",
+             decode_rights),
         kind("followed pass", pass_key(7), encode(followed_pass()), "passes", decode_pass),
     };
 }

@@ -46,6 +46,12 @@ RoundTrips& RoundTrips::operator+=(const RoundTrips& other) {
     return *this;
 }
 
+RightsCounts& RightsCounts::operator+=(const RightsCounts& other) {
+    given += other.given;
+    taken += other.taken;
+    return *this;
+}
+
 VerifyCounts& VerifyCounts::operator+=(const VerifyCounts& other) {
     equal += other.equal;
     missing += other.missing;
@@ -100,6 +106,10 @@ std::string_view name_of(NoticeKind kind) {
             return "identity";
         case NoticeKind::destination_changed:
             return "destination_changed";
+        case NoticeKind::left_out:
+            return "left_out";
+        case NoticeKind::rights:
+            return "rights";
         case NoticeKind::insecure:
             return "insecure";
         case NoticeKind::estimate:

@@ -110,6 +110,36 @@ struct Refusal {
     std::uint64_t count = 1;  ///< messages it stands for (with uid 0)
 };
 
+/// A right on a mailbox that the destination did not take or cannot express, to be given by hand.
+struct UnsetRight {
+    std::string account;     ///< AccountSpec::name
+    std::string mailbox;     ///< source's decoded name
+    std::string identifier;  ///< as the source writes it
+    std::string rights;      ///< letters of RFC 4314
+    std::string reason;      ///< why it was not written, a sentence
+    /// For `carbonio prov`: the grant, and the folder shown to the grantee (run all grants first).
+    /// Empty where there is no such thing.
+    std::string grant_line, mount_line;
+};
+struct RightsCounts {
+    std::uint64_t given = 0;  ///< entries written; in a dry run: would be
+    std::uint64_t taken = 0;  ///< entries from which rights were taken, as at the source
+    RightsCounts& operator+=(const RightsCounts& other);
+    bool operator==(const RightsCounts&) const = default;
+};
+
+/// Whether rights on mailboxes (ACL) are carried over.
+enum class RightsPolicy : std::uint8_t {
+    none,
+    copy,  ///< written; listed where the destination does not take them
+    list,  ///< only listed
+};
+
+/// Whose mailboxes of the source are copied (namespaces, RFC 2342).
+struct Spaces {
+    bool personal = true, other = false, shared = false;
+};
+
 /// Something seen and said, which is no failure.
 enum class NoticeKind : std::uint8_t {
     deleted_at_source,    ///< messages copied earlier are gone at the source
@@ -127,6 +157,8 @@ enum class NoticeKind : std::uint8_t {
     capability,           ///< an extension is missing; slower or less exact, and why
     identity,             ///< logged in as somebody else than asked, or cannot tell
     destination_changed,  ///< somebody else changed the destination since the last pass
+    left_out,             ///< a mailbox that is not this account's to copy
+    rights,               ///< of rights on mailboxes
     insecure,             ///< clear text or unchecked certificate
     estimate,             ///< of `check`: what a copy would take
     other,
@@ -191,6 +223,8 @@ struct AccountSummary {
     double seconds = 0;
     std::vector<Refusal> refusals;
     std::vector<Notice> notices;
+    RightsCounts rights;
+    std::vector<UnsetRight> unset_rights;
     std::vector<Difference> differences;
     std::optional<Following> following;
 };

@@ -5,8 +5,10 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/foreign.h"
 #include "engine/replica/lane.h"
 #include "engine/replica/renames.h"
+#include "engine/replica/rights.h"
 #include "engine/replica/survey.h"
 
 namespace imapult::replica {
@@ -96,7 +98,7 @@ Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Pla
             others.push_back(session.start(imap::source::noop()));
         }
     }
-    auto listing = co_await list_mailboxes(session, {});
+    auto listing = co_await list_mailboxes(session, {}, account.destination.asked);
     std::vector<session::Reply> replies;
     std::optional<Error> error;
     for (session::Ticket& ticket : creates) {
@@ -118,7 +120,7 @@ Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Pla
 void make_strict(Place& place, const Listing& destination, const std::vector<Place>& all) {
     for (std::string& part : place.path) part = holdable(part, destination.separator, true);
     const std::string base = place.path.back();
-    place.name = wire_name(place.path, destination);
+    place.name = wire_name(place, destination);
     const auto taken = [&] {
         return std::any_of(all.begin(), all.end(), [&](const Place& other) {
             return &other != &place && other.name == place.name;
@@ -126,7 +128,7 @@ void make_strict(Place& place, const Listing& destination, const std::vector<Pla
     };
     for (unsigned n = 2; taken(); ++n) {
         place.path.back() = base + " (" + std::to_string(n) + ")";
-        place.name = wire_name(place.path, destination);
+        place.name = wire_name(place, destination);
     }
     place.mapped_because = "the destination refused the name";
 }
@@ -200,7 +202,7 @@ Task<Result<void>> create_missing(Run& run) {
         if (may_be_below || is_below_inbox) naming.prefix = std::string("INBOX") + naming.separator;
         if (may_be_below) {
             names = Names::below_inbox;
-            for (Place* place : missing) place->name = wire_name(place->path, naming);
+            for (Place* place : missing) place->name = wire_name(*place, naming);
         } else if (names != Names::strict) {
             names = Names::strict;
             for (Place* place : missing) make_strict(*place, naming, run.placement.places);
@@ -363,7 +365,7 @@ void plan_jobs(Run& run) {
         run.jobs.push_back(std::move(job));
     }
     for (const dedup::MailboxRecord& record : run.records) {
-        if (record.archived || account.source.holds(record.source_name)) continue;
+        if (record.archived || !account.source.has_lost(record.source_name)) continue;
         // Nothing of it is left to be followed, or another mailbox goes to its place now: what
         // stands there is recognised as that one's.
         const bool settled =
@@ -394,11 +396,10 @@ void tell_names(Run& run) {
     Account& account = run.account;
     for (const Place& place : run.placement.places) {
         if (place.mapped_because.empty() || place.name.empty()) continue;
-        std::string to;
-        for (const std::string& part : place.path) to += (to.empty() ? "" : "/") + part;
-        account.notice(printable(account.source.mailboxes[place.source].display()),
-                       report::NoticeKind::name_mapped,
-                       "goes to \"" + printable(to) + "\": " + place.mapped_because);
+        account.notice(
+            printable(account.source.mailboxes[place.source].display()),
+            report::NoticeKind::name_mapped,
+            "goes to \"" + printable(display_of(place)) + "\": " + place.mapped_because);
     }
 }
 
@@ -574,6 +575,9 @@ Placement place_run(Run& run) {
                            [&run](const std::string& name) {
                                const dedup::MailboxRecord* record = find_record(run, name);
                                return record != nullptr ? record->destination_name : std::string();
+                           },
+                           [&run](std::string_view name) {
+                               return run.account.translation().of(name);
                            });
 }
 
@@ -584,7 +588,7 @@ bool needs_destination(Run& run) {
         if (record.archived) continue;
         const bool to_remove =
             (account.options.remove.mirror && record.gone > 0) || record.removing;
-        if (to_remove || !account.source.holds(record.source_name)) return true;
+        if (to_remove || account.source.has_lost(record.source_name)) return true;
     }
     account.destination_skipped = true;  // for is_unchanged
     const Placement placement = place_run(run);
@@ -596,6 +600,24 @@ bool needs_destination(Run& run) {
         });
     account.destination_skipped = false;
     return changed;
+}
+
+/// Every mailbox that has a place, with the id that its rights stand under in the ledger.
+std::vector<RightsTarget> rights_targets(const Run& run) {
+    std::vector<RightsTarget> targets;
+    for (const Place& place : run.placement.places) {
+        if (place.name.empty()) continue;
+        const Mailbox& box = run.account.source.mailboxes[place.source];
+        const auto job = std::ranges::find(
+            run.jobs, place.name, [](const auto& j) { return j->place.name; });
+        const dedup::MailboxRecord* record = find_record(run, box.name);
+        if (job != run.jobs.end()) {
+            targets.push_back({(*job)->record.id, &box, place});
+        } else if (record != nullptr) {
+            targets.push_back({record->id, &box, place});
+        }
+    }
+    return targets;
 }
 
 Task<void> copy_steps(Run& run) {
@@ -614,6 +636,8 @@ Task<void> copy_steps(Run& run) {
     check_identity(account, account.source, account.source_endpoint);
     check_identity(account, account.destination, account.destination_endpoint);
     if (account.fatal) co_return;
+    auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
+    if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     if (!account.destination_skipped) {
         const std::function<Placement()> place = [&run] { return place_run(run); };
         auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
@@ -628,7 +652,10 @@ Task<void> copy_steps(Run& run) {
         co_await subscribe_existing(run);
     }
     if (!account.destination_skipped) tell_names(run);
+    tell_left_out(account);
     plan_jobs(run);
+    if (!account.destination_skipped)
+        (void)co_await carry_rights(account, run.sessions, rights_targets(run));
     const bool work = !run.jobs.empty() || !to_survey(run).empty() || !to_remove(run).empty();
     if (work) co_await run_lanes(run);
 }
@@ -678,7 +705,9 @@ Task<bool> open_and_list(Account& account, Sessions& sessions,
                 if (opened) {
                     session = std::move(*opened);
                     if (side == Side::source) enable_qresync(account, *session);
-                    auto listed = co_await list_mailboxes(*session, known);
+                    SpaceSet spaces = account.options.names.spaces;
+                    if (side == Side::destination) spaces.personal = true;
+                    auto listed = co_await list_mailboxes(*session, known, spaces);
                     if (listed) {
                         listing = std::move(*listed);
                         co_return;

@@ -13,6 +13,7 @@
 #include "engine/base/report.h"
 #include "engine/replica/mailbox.h"
 #include "engine/replica/names.h"
+#include "engine/replica/people.h"
 
 namespace imapult::replica {
 
@@ -24,8 +25,19 @@ class RateLimiter {
     virtual Nanos reserve(std::uint64_t bytes, Nanos now) = 0;
 };
 
+/// Mailboxes that several accounts see, and one copies; thread-safe.
+class Claims {
+  public:
+    virtual ~Claims() = default;
+    /// The account (an index) that copies `mailbox`: `account`, or who took it before.
+    virtual std::size_t take(const std::string& mailbox, std::size_t account) = 0;
+};
+
 struct Options {
     NameOptions names;
+    report::RightsPolicy rights = report::RightsPolicy::copy;
+    std::shared_ptr<const People> people;  ///< the accounts of this run; null: nobody else
+    Claims* claims = nullptr;
     bool subscriptions = true;
     bool dry_run = false;
     bool retry_refused = false;
@@ -133,6 +145,10 @@ struct Account {
     }
     report::Waiting waiting = report::Waiting::nothing;
 
+    /// Names of people of the source, at the destination.
+    [[nodiscard]] Translation translation() const {
+        return {options.people.get(), source_endpoint.user, destination_endpoint.user};
+    }
     [[nodiscard]] bool stopping() const { return stop.stopping() || fatal.has_value(); }
     void give_up(Error error, std::optional<Side> side) {
         if (!fatal) {

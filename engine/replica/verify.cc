@@ -6,6 +6,7 @@
 
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
+#include "engine/replica/foreign.h"
 #include "engine/replica/job.h"
 #include "engine/replica/reading.h"
 
@@ -278,15 +279,20 @@ Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDept
     auto records = co_await load_account(account);
     if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
     if (!co_await open_and_list(account, sessions)) co_return;
+    auto left = co_await leave_out_foreign(account, *sessions.source, *records);
+    if (!left) co_return account.give_up(std::move(left).error(), Side::source);
+    const Translation names = account.translation();
     std::map<std::string, const dedup::MailboxRecord*> known;
     for (const dedup::MailboxRecord& record : *records) {
         if (!record.archived) known[record.source_name] = &record;
     }
     const Placement placement = place_mailboxes(
-        account.source, account.destination, account.options.names, [&](const std::string& name) {
+        account.source, account.destination, account.options.names,
+        [&](const std::string& name) {
             const auto found = known.find(name);
             return found == known.end() ? std::string() : found->second->destination_name;
-        });
+        },
+        [&names](std::string_view name) { return names.of(name); });
     account.summary.mailboxes.total = placement.places.size();
     account.observer.account_listed(account.index, placement.places.size());
     Verifier verifier(account, sessions, depth);

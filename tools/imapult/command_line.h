@@ -40,6 +40,8 @@ struct DataArguments {
     std::vector<std::string> include;
     std::vector<std::string> exclude;
     std::vector<std::string> map;
+    std::vector<std::string> namespaces;  ///< empty: personal
+    campaign::RightsPolicy acl = campaign::RightsPolicy::copy;
     bool dry_run = false;
     bool no_special_use = false;
     bool no_subscriptions = false;

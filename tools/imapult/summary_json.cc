@@ -4,6 +4,7 @@
 #include "tools/imapult/command_line.h"
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -144,6 +145,7 @@ Json account_json(const campaign::AccountSummary& account, campaign::Command com
     json["seconds"] = account.seconds;
     add_empty_lists(json, verifies);
     add_lists(json, account, verifies);
+    add_rights(json, {account});
     return json;
 }
 
@@ -179,6 +181,7 @@ Json summary_json(const Outcome& outcome) {
     json["insecure"] = Json::array();
     for (const std::string& text : outcome.insecure) json["insecure"].push_back(safe(text));
     for (const auto& account : outcome.summary.accounts) add_lists(json, account, verifies);
+    add_rights(json, outcome.summary.accounts);
     if (outcome.command == campaign::Command::copy) return json;
     json["per_account"] = Json::array();
     for (const auto& account : outcome.summary.accounts) {

@@ -4,6 +4,7 @@
 #include "tools/imapult/display.h"
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -141,6 +142,7 @@ std::string summary_text(const Outcome& outcome) {
         out += counts_line(outcome, totals);
     }
     for (const std::string& text : outcome.insecure) out += fmt::format("INSECURE: {}\n", text);
+    out += rights_text(outcome);
     add_lists(out, outcome);
     return out;
 }

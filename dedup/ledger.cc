@@ -46,9 +46,11 @@ class Numbers {
         return store.commit_and_wait(reserve());
     }
 
-    std::uint64_t take(Store& store) {
+    /// Read only, numbers name what will be forgotten: nothing is recorded of them.
+    std::uint64_t take(Store& store, bool read_only) {
         const std::lock_guard lock(mutex_);
         const std::uint64_t number = next_++;
+        if (read_only) return number;
         // Early, so that the record is durable long before its first number is in use.
         if (next_ + block_ / 2 >= reserved_) store.commit(reserve(), true, [](Result<void>) {});
         return number;
@@ -273,6 +275,7 @@ Result<AccountRecord> Ledger::open_account(const std::string& source,
         return std::unexpected(std::move(next).error());
     }
     record.id = static_cast<AccountId>(id);
+    if (state_->read_only) return record;
     WriteBatch batch;
     put(batch, Family::meta, std::string(format::kKeyNextAccount), format::encode_number(id + 1));
     put(batch, Family::accounts, name_key, format::encode_number(id));
@@ -315,15 +318,13 @@ Result<std::vector<MailboxRecord>> Ledger::mailboxes(AccountId account) const {
 }
 
 MailboxId Ledger::new_mailbox_id() {
-    IMAPULT_ASSERT(!state_->read_only);
-    const std::uint64_t id = state_->mailbox_ids.take(*state_->store);
+    const std::uint64_t id = state_->mailbox_ids.take(*state_->store, state_->read_only);
     IMAPULT_ASSERT(id <= UINT32_MAX);
     return static_cast<MailboxId>(id);
 }
 
 std::uint64_t Ledger::new_intent_sequence() {
-    IMAPULT_ASSERT(!state_->read_only);
-    return state_->intent_sequences.take(*state_->store);
+    return state_->intent_sequences.take(*state_->store, state_->read_only);
 }
 
 Result<std::vector<MessageRecord>> Ledger::messages(MailboxId mailbox, std::uint32_t first,
@@ -350,7 +351,7 @@ Result<std::vector<Refusal>> Ledger::refusals(AccountId account) const {
 Result<Ledger::Counts> Ledger::counts(MailboxId mailbox) const {
     Counts counts;
     IMAPULT_CHECK(visit_messages(mailbox, 0, UINT32_MAX, [&](const MessageRecord& record) {
-        ++counts.messages;
+        ++(record.state == MessageState::represented ? counts.represented : counts.messages);
         if (record.state == MessageState::refused) ++counts.refused;
         return true;
     }));

@@ -72,7 +72,7 @@ enum class MessageState : std::uint8_t {
     copied = 1,       ///< appended by us
     adopted = 2,      ///< was there already, found by identity
     refused = 3,      ///< the destination does not take it; see Refusal
-    represented = 4,  ///< the destination merged it with an equal one
+    represented = 4,  ///< another mailbox has it (Gmail's labels): there is no copy here
 };
 
 struct MessageRecord {
@@ -173,7 +173,8 @@ class Ledger {
     Result<AccountRecord> open_account(const std::string& source, const std::string& destination);
     Result<std::vector<AccountRecord>> accounts() const;
     Result<std::vector<MailboxRecord>> mailboxes(AccountId account) const;
-    /// Takes an unused mailbox id (never reused, also after a crash). Does not block.
+    /// Takes an unused mailbox id (never reused, also after a crash; of a ledger that is only read:
+    /// for this run). Does not block.
     MailboxId new_mailbox_id();
     /// Takes an intent sequence number. Does not block.
     std::uint64_t new_intent_sequence();
@@ -188,7 +189,7 @@ class Ledger {
     Result<std::vector<Refusal>> refusals(AccountId account) const;
     Result<std::vector<RightsRecord>> rights(AccountId account) const;
     struct Counts {
-        std::uint64_t messages = 0, refused = 0, intents = 0;
+        std::uint64_t messages = 0, represented = 0, refused = 0, intents = 0;
     };
     Result<Counts> counts(MailboxId mailbox) const;
 

@@ -45,7 +45,7 @@ bool read_flags(Cursor& cursor, Fetch& fetch) {
 }
 
 bool read_labels(Cursor& cursor, Fetch& fetch) {
-    fetch.gm_labels.clear();
+    auto& labels = fetch.gm_labels.emplace();
     if (!cursor.eat('(')) {
         const auto nil = cursor.string();
         return nil && nil->nil;
@@ -55,8 +55,8 @@ bool read_labels(Cursor& cursor, Fetch& fetch) {
         if (cursor.eat(')')) return true;
         const auto label = cursor.string();
         if (!label) return false;
-        fetch.gm_labels.push_back(label->view);
-        if (fetch.gm_labels.size() > limits::kFlagsPerMessageMax) {
+        labels.push_back(label->view);
+        if (labels.size() > limits::kFlagsPerMessageMax) {
             cursor.context().pass_limit("too many labels on a message");
             return false;
         }

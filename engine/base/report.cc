@@ -19,6 +19,8 @@ MessageCounts& MessageCounts::operator+=(const MessageCounts& other) {
     moved += other.moved;
     gone_at_source += other.gone_at_source;
     kept_by_limit += other.kept_by_limit;
+    labelled += other.labelled;
+    represented += other.represented;
     return *this;
 }
 
@@ -106,6 +108,8 @@ std::string_view name_of(NoticeKind kind) {
             return "identity";
         case NoticeKind::destination_changed:
             return "destination_changed";
+        case NoticeKind::labels:
+            return "labels";
         case NoticeKind::left_out:
             return "left_out";
         case NoticeKind::rights:

@@ -64,6 +64,9 @@ struct MessageCounts {
     std::uint64_t gone_at_source = 0;  ///< copied or adopted earlier, still at the destination
     std::uint64_t kept_by_limit = 0;   ///< of these: not deleted because of --delete-limit
     std::uint64_t not_reached = 0;
+    // Gmail; parts of already_there.
+    std::uint64_t labelled = 0;     ///< carried to another mailbox because a label says so
+    std::uint64_t represented = 0;  ///< noted down: another mailbox has the message
 
     [[nodiscard]] bool balanced() const {
         return source == already_there + copied + adopted + refused + skipped;
@@ -131,8 +134,16 @@ struct RightsCounts {
 /// Whether rights on mailboxes (ACL) are carried over.
 enum class RightsPolicy : std::uint8_t {
     none,
-    copy,  ///< written; listed where the destination does not take them
-    list,  ///< only listed
+    automatic,  ///< as copy; a pass that finds nothing else changed asks only of new mailboxes
+    copy,       ///< written; listed where the destination does not take them
+    list,       ///< only listed
+};
+
+/// What becomes of Gmail's labels (X-GM-EXT-1); every message is fetched once in any case.
+enum class LabelPolicy : std::uint8_t {
+    mailboxes,  ///< a message stands in the mailbox of each label
+    first,      ///< in one: its first label's, else Sent or Drafts, else INBOX, else All Mail
+    keywords,   ///< in one of Gmail's own, with a keyword for each label
 };
 
 /// Whose mailboxes of the source are copied (namespaces, RFC 2342).
@@ -157,6 +168,7 @@ enum class NoticeKind : std::uint8_t {
     capability,           ///< an extension is missing; slower or less exact, and why
     identity,             ///< logged in as somebody else than asked, or cannot tell
     destination_changed,  ///< somebody else changed the destination since the last pass
+    labels,               ///< what becomes of Gmail's labels
     left_out,             ///< a mailbox that is not this account's to copy
     rights,               ///< of rights on mailboxes
     insecure,             ///< clear text or unchecked certificate

@@ -264,6 +264,7 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
     out.names.special_use = options.special_use;
     out.names.spaces = {options.spaces.personal, options.spaces.other, options.spaces.shared};
     out.rights = options.rights;
+    out.labels = options.labels;
     auto people = std::make_shared<replica::People>();
     for (const AccountSpec& account : options.accounts)
         people->add(account.source.user, account.destination.user);

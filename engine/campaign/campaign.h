@@ -41,7 +41,8 @@ struct Options {
     std::vector<std::string> exclude;  ///< wins over include
     std::vector<NameMap> map;
     Spaces spaces;
-    RightsPolicy rights = RightsPolicy::copy;
+    LabelPolicy labels = LabelPolicy::mailboxes;
+    RightsPolicy rights = RightsPolicy::automatic;
 
     bool dry_run = false;  ///< nothing is written to the destination; counters tell the plan
     bool special_use = true;

@@ -6,6 +6,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/foreign.h"
+#include "engine/replica/label_copies.h"
 #include "engine/replica/lane.h"
 #include "engine/replica/renames.h"
 #include "engine/replica/rights.h"
@@ -312,15 +313,41 @@ std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
     return found;
 }
 
+/// Labels: what leaves one mailbox may be shown by another that does not change.
+bool all_are_looked_at(const Run& run) {
+    Account& account = run.account;
+    if (!account.source.gmail) return false;
+    return std::ranges::any_of(run.placement.places, [&](const Place& place) {
+        const Mailbox& box = account.source.mailboxes[place.source];
+        const dedup::MailboxRecord* record = find_record(run, box.name);
+        return record == nullptr || account.source.has_lost(record->source_name) ||
+               !is_unchanged(account, box, account.destination.find(place.name), *record);
+    }) || std::ranges::any_of(run.records, [&](const dedup::MailboxRecord& record) {
+        return !record.archived && (record.gone > 0 || record.removing ||
+                                    account.source.has_lost(record.source_name));
+    });
+}
+
+/// Behind plan_jobs.
+void plan_labels(Run& run) {
+    Account& account = run.account;
+    if (!account.source.gmail) return;
+    account.gmail = std::make_shared<LabelRun>(
+        Labels(account.source, run.placement, account.options.labels), run.jobs);
+    for (const auto& job : run.jobs)
+        job->labels = LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name)};
+}
+
 void plan_jobs(Run& run) {
     Account& account = run.account;
     dedup::Batch archived;
+    const bool look_at_all = all_are_looked_at(run);
     for (Place& place : run.placement.places) {
         if (place.name.empty()) continue;
         const Mailbox& box = account.source.mailboxes[place.source];
         const Mailbox* there = account.destination.find(place.name);
         const dedup::MailboxRecord* record = find_record(run, box.name);
-        if (record != nullptr && is_unchanged(account, box, there, *record)) {
+        if (record != nullptr && !look_at_all && is_unchanged(account, box, there, *record)) {
             ++account.summary.mailboxes.unchanged;
             account.observer.mailbox_started(account.index, box.display(), record->source_messages,
                                              0, 0);
@@ -424,6 +451,8 @@ void balance(Run& run) {
         books.adopted += job->adopted;
         books.flags_updated += job->flags_updated;
         books.moved += job->moved;
+        books.labelled += job->labelled;
+        books.represented += job->represented;
         const std::uint64_t done = job->copied + job->adopted;
         std::uint64_t refused =
             account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
@@ -490,6 +519,15 @@ JobQueue to_copy(const Run& run) {
     return queue;
 }
 
+/// Gmail: what was put off.
+JobQueue to_label(const Run& run) {
+    JobQueue queue;
+    for (const auto& job : run.jobs) {
+        if (!job->failed && !job->put_off.empty()) queue.push_back(job);
+    }
+    return queue;
+}
+
 /// Where something is gone at the source and its copy may go, or a removal was begun.
 JobQueue to_remove(const Run& run) {
     JobQueue queue;
@@ -506,7 +544,7 @@ JobQueue to_remove(const Run& run) {
 std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
     constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
     const std::size_t most = std::max(1U, run.account.options.lanes);
-    if (phase != Phase::copy)
+    if (phase != Phase::copy && phase != Phase::labels)
         return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
     std::size_t busy = 0;
     for (const auto& job : queue) {
@@ -522,11 +560,20 @@ Task<void> run_lanes(Run& run) {
     std::deque<Lane> all;
     all.emplace_back(account, 0U)
         .take(std::move(run.sessions.source), std::move(run.sessions.destination));
-    for (const Phase phase : {Phase::survey, Phase::copy, Phase::remove}) {
-        JobQueue queue = phase == Phase::survey ? to_survey(run)
-                         : phase == Phase::copy ? to_copy(run)
-                                                : to_remove(run);
+    for (const Phase phase : {Phase::survey, Phase::copy, Phase::labels, Phase::remove}) {
+        JobQueue queue = phase == Phase::survey   ? to_survey(run)
+                         : phase == Phase::copy   ? to_copy(run)
+                         : phase == Phase::labels ? to_label(run)
+                                                  : to_remove(run);
         if (queue.empty() || account.stopping()) continue;
+        if (account.gmail && (phase == Phase::copy || phase == Phase::labels)) {
+            auto known = phase == Phase::copy ? co_await before_copying(account)
+                                              : co_await before_last_round(account);
+            if (!known) {
+                account.give_up(std::move(known).error(), std::nullopt);
+                continue;
+            }
+        }
         sort_by_size(queue);
         const std::size_t lanes = lanes_for(run, phase, queue);
         runtime::TaskScope scope(account.environment.scheduler);
@@ -636,6 +683,9 @@ Task<void> copy_steps(Run& run) {
     check_identity(account, account.source, account.source_endpoint);
     check_identity(account, account.destination, account.destination_endpoint);
     if (account.fatal) co_return;
+    std::string views =
+        leave_out_views(account.source, account.options.names, account.options.labels);
+    if (!views.empty()) account.notice("", report::NoticeKind::labels, std::move(views));
     auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
     if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     if (!account.destination_skipped) {
@@ -654,9 +704,10 @@ Task<void> copy_steps(Run& run) {
     if (!account.destination_skipped) tell_names(run);
     tell_left_out(account);
     plan_jobs(run);
-    if (!account.destination_skipped)
-        (void)co_await carry_rights(account, run.sessions, rights_targets(run));
+    plan_labels(run);
     const bool work = !run.jobs.empty() || !to_survey(run).empty() || !to_remove(run).empty();
+    if (!account.destination_skipped)
+        (void)co_await carry_rights(account, run.sessions, rights_targets(run), !work);
     if (work) co_await run_lanes(run);
 }
 

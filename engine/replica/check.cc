@@ -3,6 +3,7 @@
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
 #include "engine/replica/foreign.h"
+#include "engine/replica/labels.h"
 
 namespace imapult::replica {
 
@@ -12,6 +13,7 @@ Task<void> check_account(Account& account) {
     Sessions sessions;
     report::AccountSummary& summary = account.summary;
     if (co_await open_and_list(account, sessions)) {
+        (void)leave_out_views(account.source, account.options.names, account.options.labels);
         // An error leaves mountpoints unnoticed: the rest of the estimate is worth having.
         (void)co_await leave_out_foreign(account, *sessions.source, {});
         tell_left_out(account);

@@ -35,9 +35,10 @@ class Claims {
 
 struct Options {
     NameOptions names;
-    report::RightsPolicy rights = report::RightsPolicy::copy;
+    report::RightsPolicy rights = report::RightsPolicy::automatic;
     std::shared_ptr<const People> people;  ///< the accounts of this run; null: nobody else
     Claims* claims = nullptr;
+    report::LabelPolicy labels = report::LabelPolicy::mailboxes;
     bool subscriptions = true;
     bool dry_run = false;
     bool retry_refused = false;
@@ -80,10 +81,13 @@ class LedgerWriter {
 
 class Lane;
 struct Job;
+struct LabelRun;
 
 /// A message that an earlier pass copied and that is gone from its mailbox at the source: it may
 /// have been moved.
 struct Leaver {
+    Leaver(std::shared_ptr<Job> job_in, dedup::MessageRecord record_in)
+        : job(std::move(job_in)), record(std::move(record_in)) {}
     std::shared_ptr<Job> job;
     dedup::MessageRecord record;
     bool taken = false;  ///< found again
@@ -129,6 +133,7 @@ struct Account {
     bool search_refused = false;          ///< the source's UID SEARCH is not to be relied on
     std::string delete_to;                ///< wire name of --delete-to, once it is looked up
     std::optional<bool> delete_to_ready;  ///< it is there
+    std::shared_ptr<LabelRun> gmail;      ///< of a source whose mailboxes are labels
     std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass
     runtime::Event changed;  ///< a job or a lane finished, a fatal error came
 

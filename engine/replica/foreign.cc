@@ -103,7 +103,9 @@ Task<Result<void>> leave_out_foreign(Account& account, Session& source,
 
 void tell_left_out(Account& account) {
     for (const Mailbox& box : account.source.mailboxes) {
-        if (box.left_out.empty()) continue;
+        // What becomes of Gmail's own is said in one sentence.
+        if (box.left_out.empty() || (account.source.gmail && box.space == Space::personal))
+            continue;
         account.notice(printable(box.display()), report::NoticeKind::left_out,
                        "not copied: " + box.left_out);
     }

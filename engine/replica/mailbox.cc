@@ -501,7 +501,9 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
                            " mailboxes in one account");
     }
     if (const auto& failure = session.connection().failure()) co_return std::unexpected(*failure);
-    co_return finish_listing(sink, spaces);
+    Listing listing = finish_listing(sink, spaces);
+    listing.gmail = can.has("X-GM-EXT-1");
+    co_return listing;
 }
 
 }  // namespace imapult::replica

@@ -61,6 +61,7 @@ struct Listing {
     std::string prefix;              ///< of the personal namespace, wire form: "" or "INBOX."
     char separator = '/';            ///< of the personal namespace; 0: flat
     std::map<std::string, std::string> id;  ///< keys in lower case
+    bool gmail = false;                     ///< X-GM-EXT-1: mailboxes are labels
     bool namespaces_told = false;           ///< the server has NAMESPACE: prefix is what it says
     struct StorageQuota {
         std::uint64_t used_bytes = 0, limit_bytes = 0;

@@ -18,13 +18,6 @@ constexpr std::size_t kComponentBytesMax = 255;
 constexpr std::array<std::string_view, 7> kZimbraTaken = {
     "calendar", "tasks", "briefcase", "contacts", "emailed contacts", "chats", "conversations"};
 
-bool selected(const std::string& display, const NameOptions& options) {
-    const auto matches = [&](const std::string& glob) { return glob_match_mailbox(glob, display); };
-    if (std::any_of(options.exclude.begin(), options.exclude.end(), matches)) return false;
-    return options.include.empty() ||
-           std::any_of(options.include.begin(), options.include.end(), matches);
-}
-
 std::vector<std::string> split(std::string_view display) {
     std::vector<std::string> path;
     while (!display.empty()) {
@@ -142,6 +135,24 @@ void settle_name(Place& place, const Listing& destination, bool zimbra,
     place.name = wire_name(place, destination);
 }
 
+/// "[Gmail]/Gesendet" has a usual name elsewhere, whatever the language.
+void place_gmails_own(Place& place, const Mailbox& box, const Listing& destination) {
+    const std::string_view name = box.role == Role::sent     ? "Sent"
+                                  : box.role == Role::drafts ? "Drafts"
+                                  : box.role == Role::trash  ? "Trash"
+                                  : box.role == Role::junk   ? "Junk"
+                                  : box.role == Role::all    ? "Archive"
+                                                             : "";
+    if (name.empty() || box.path.size() < 2) return;
+    place.path = {std::string(name)};
+    place.mapped_because = "it is Gmail's own";
+    place.use = box.role == Role::all ? "\\Archive" : use_attribute(box.role);
+    if (box.role != Role::all) return;
+    for (const Mailbox& other : destination.mailboxes) {
+        if (other.role == Role::archive && other.selectable) place.path = other.path;
+    }
+}
+
 /// Whose mailboxes these are stays visible: into the namespace of that kind where the destination
 /// has one, else below a folder that is called like the source's namespace.
 void place_foreign(Place& place, const Mailbox& box, const Listing& destination,
@@ -179,6 +190,13 @@ void place_foreign(Place& place, const Mailbox& box, const Listing& destination,
 }
 
 }  // namespace
+
+bool is_selected(const std::string& display, const NameOptions& options) {
+    const auto matches = [&](const std::string& glob) { return glob_match_mailbox(glob, display); };
+    if (std::any_of(options.exclude.begin(), options.exclude.end(), matches)) return false;
+    return options.include.empty() ||
+           std::any_of(options.include.begin(), options.include.end(), matches);
+}
 
 std::string holdable(std::string_view component, char separator, bool strict) {
     constexpr std::string_view kStrict = "/\\:\"%*^~";
@@ -265,7 +283,7 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
     for (std::size_t i = 0; i < source.mailboxes.size(); ++i) {
         const Mailbox& box = source.mailboxes[i];
         if (!box.selectable || !box.left_out.empty()) continue;
-        if (!selected(box.display(), options)) {
+        if (!is_selected(box.display(), options)) {
             ++placement.filtered_mailboxes;
             placement.filtered_messages += box.messages.value_or(0);
             continue;
@@ -275,6 +293,7 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
         place.path = mapper.map(box.path, place.mapped_because);
         if (box.space != Space::personal && place.mapped_because.empty())
             place_foreign(place, box, destination, person);
+        if (source.gmail && place.mapped_because.empty()) place_gmails_own(place, box, destination);
         if (place.path.empty()) place.path = {"INBOX"};
         if (const std::string before = remembered(box.name);
             !before.empty() && there.contains(before)) {

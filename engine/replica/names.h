@@ -48,6 +48,9 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
                           const std::function<std::string(const std::string&)>& remembered,
                           const Rename& person = {});
 
+/// By --include and --exclude.
+bool is_selected(const std::string& display, const NameOptions& options);
+
 /// The wire name of `path` at a server with this namespace.
 std::string wire_name(const std::vector<std::string>& path, const Listing& at);
 std::string wire_name(const Place& place, const Listing& at);

@@ -33,17 +33,19 @@ Dialect dialect_of(const Listing& listing, const imap::CapabilitySet& can) {
 
 class Rights {
   public:
-    Rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets)
-        : account_(account), sessions_(sessions), targets_(std::move(targets)) {}
+    Rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets, bool only_new)
+        : account_(account),
+          sessions_(sessions),
+          targets_(std::move(targets)),
+          only_new_(only_new) {}
 
     Task<Result<void>> run() {
         const imap::CapabilitySet& can = sessions_.destination->capabilities();
-        writes_ = can.has("ACL") && account_.options.rights == report::RightsPolicy::copy;
+        writes_ = can.has("ACL") && account_.options.rights != report::RightsPolicy::list;
         dialect_ = dialect_of(account_.destination, can);
         auto bases = co_await read_bases();
         if (!bases) co_return bases;
-        // A follower looks again only at what is new.
-        if (account_.behind_since)
+        if (only_new_)
             std::erase_if(targets_, [&](const auto& t) { return bases_.contains(t.id); });
         constexpr std::size_t kTogether = 100;
         for (std::size_t i = 0; i < targets_.size() && !account_.stopping(); i += kTogether) {
@@ -214,7 +216,7 @@ class Rights {
 
     /// Looked at once, so that a follower need not do so again.
     void keep_base(dedup::MailboxId id) {
-        if (account_.options.dry_run || account_.options.rights != report::RightsPolicy::copy)
+        if (account_.options.dry_run || account_.options.rights == report::RightsPolicy::list)
             return;
         std::string text = to_text(bases_[id]);
         if (text.size() > limits::kLedgerTextBytesMax) return;  // said again by the next pass
@@ -256,6 +258,7 @@ class Rights {
     Account& account_;
     Sessions& sessions_;
     std::vector<RightsTarget> targets_;
+    bool only_new_;
     bool writes_ = false;
     Dialect dialect_;
     std::map<dedup::MailboxId, Acl> bases_;
@@ -272,13 +275,17 @@ bool AclSink::on_untagged(const imap::Event& event) {
     return true;
 }
 
-Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets) {
-    if (account.options.rights == report::RightsPolicy::none || targets.empty() ||
-        (account.behind_since && account.options.rights == report::RightsPolicy::list) ||
+Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets,
+                        bool quiet) {
+    const report::RightsPolicy policy = account.options.rights;
+    // A follower looks again only at what is new.
+    const bool only_new = account.behind_since || (quiet && policy == report::RightsPolicy::automatic);
+    if (policy == report::RightsPolicy::none || targets.empty() ||
+        (account.behind_since && policy == report::RightsPolicy::list) ||
         !sessions.source->capabilities().has("ACL")) {
         co_return true;
     }
-    Rights rights(account, sessions, std::move(targets));
+    Rights rights(account, sessions, std::move(targets), only_new);
     auto done = co_await rights.run();
     if (const std::size_t unset = account.summary.unset_rights.size(); unset > 0) {
         account.notice("", report::NoticeKind::rights,

@@ -33,6 +33,8 @@ struct RightsTarget {
 
 /// Before the lanes take the sessions. What goes wrong is told in the report: messages are not kept
 /// waiting for it. False: a connection was lost.
-Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets);
+/// `quiet`: nothing else has changed in the account.
+Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<RightsTarget> targets,
+                        bool quiet);
 
 }  // namespace imapult::replica

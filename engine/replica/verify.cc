@@ -7,6 +7,7 @@
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
 #include "engine/replica/foreign.h"
+#include "engine/replica/labels.h"
 #include "engine/replica/job.h"
 #include "engine/replica/reading.h"
 
@@ -279,6 +280,7 @@ Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDept
     auto records = co_await load_account(account);
     if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
     if (!co_await open_and_list(account, sessions)) co_return;
+    (void)leave_out_views(account.source, account.options.names, account.options.labels);
     auto left = co_await leave_out_foreign(account, *sessions.source, *records);
     if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     const Translation names = account.translation();

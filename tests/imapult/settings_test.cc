@@ -260,7 +260,7 @@ TEST_F(SettingsTest, SameUserOnTwoServersGetsTwoNames) {
 TEST_F(SettingsTest, NamespacesAreAListAndPersonalUnlessNamed) {
     EXPECT_TRUE(good().options.spaces.personal);
     EXPECT_FALSE(good().options.spaces.shared);
-    EXPECT_EQ(good().options.rights, campaign::RightsPolicy::copy);
+    EXPECT_EQ(good().options.rights, campaign::RightsPolicy::automatic);
     arguments_.namespaces = {"personal, shared", "other"};
     const Settings all = good();
     EXPECT_TRUE(all.options.spaces.personal && all.options.spaces.shared &&

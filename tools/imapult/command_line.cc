@@ -35,8 +35,14 @@ const std::map<std::string, campaign::Compress> kCompress = {
 };
 const std::map<std::string, campaign::RightsPolicy> kAcl = {
     {"none", campaign::RightsPolicy::none},
+    {"auto", campaign::RightsPolicy::automatic},
     {"copy", campaign::RightsPolicy::copy},
     {"list", campaign::RightsPolicy::list},
+};
+const std::map<std::string, campaign::LabelPolicy> kLabels = {
+    {"mailboxes", campaign::LabelPolicy::mailboxes},
+    {"first", campaign::LabelPolicy::first},
+    {"keywords", campaign::LabelPolicy::keywords},
 };
 const std::map<std::string, bool> kDelete = {{"none", false}, {"mirror", true}};
 const std::map<std::string, campaign::VerifyDepth> kDepths = {
@@ -153,6 +159,10 @@ void add_selection(CLI::App& app, DataArguments& data) {
         ->expected(1)
         ->take_all()
         ->group("Mailboxes");
+    add_choice(app, "--gmail-labels", data.gmail_labels, kLabels,
+               "of a Gmail source: mailboxes puts a message into each of its labels' mailboxes "
+               "(default), first into one of them; keywords makes keywords of them")
+        ->group("Mailboxes");
     app.add_flag("--no-special-use", data.no_special_use,
                  "do not bring Sent, Drafts, Trash … together when their names differ")
         ->group("Mailboxes");
@@ -211,7 +221,8 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
             ->group("Mailboxes");
         add_choice(app, "--acl", data.acl, kAcl,
                    "rights on mailboxes: copy writes them, and lists what the destination does not "
-                   "take as lines for carbonio prov (default); list only lists")
+                   "take as lines for carbonio prov; auto does so where anything has changed "
+                   "(default); list only lists")
             ->group("Mailboxes");
         app.add_flag("--retry-refused", data.retry_refused,
                      "try messages again that the destination refused in an earlier run");

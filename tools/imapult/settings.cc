@@ -73,6 +73,7 @@ class Preparation {
         options.depth = arguments_.depth;
         options.dry_run = arguments_.dry_run;
         options.rights = arguments_.acl;
+        options.labels = arguments_.gmail_labels;
         namespaces(options.spaces);
         options.special_use = !arguments_.no_special_use;
         options.subscriptions = !arguments_.no_subscriptions;

@@ -35,6 +35,8 @@ Json messages_json(const campaign::MessageCounts& counts) {
             {"flags_updated", counts.flags_updated},
             {"deleted", counts.deleted},
             {"moved", counts.moved},
+            {"labelled", counts.labelled},
+            {"represented", counts.represented},
             {"gone_at_source", counts.gone_at_source},
             {"kept_by_limit", counts.kept_by_limit},
             {"not_reached", counts.not_reached}};

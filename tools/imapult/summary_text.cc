@@ -52,6 +52,13 @@ std::string counts_line(const Outcome& outcome, const Totals& totals) {
         line += fmt::format("{} messages moved inside the destination, as at the source\n",
                             with_thousands(m.moved));
     }
+    if (m.labelled + m.represented > 0) {
+        line += fmt::format(
+            "{} messages {} inside the destination because of their labels, {} left to another "
+            "mailbox that has them\n",
+            with_thousands(m.labelled), outcome.dry_run ? "to carry" : "carried",
+            with_thousands(m.represented));
+    }
     if (m.deleted > 0) {
         line += fmt::format("{} messages {} at the destination, as at the source\n",
                             with_thousands(m.deleted), outcome.dry_run ? "to delete" : "deleted");

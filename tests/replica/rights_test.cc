@@ -13,6 +13,7 @@ using ::testing::IsEmpty;
 struct Granted : Pair {
     explicit Granted(imapd::Behaviour to, std::vector<std::string> names = {"alice", "bob"})
         : Pair(imapd::standard(), std::move(to), std::move(names)) {
+        options.rights = report::RightsPolicy::copy;
         const std::string owner = accounts.front(), other = accounts.back();
         accounts = {owner};
         deliver(owner, "Work", "one");
@@ -47,6 +48,20 @@ TEST(Rights, ChangesFollowAndTheDestinationsOwnStay) {
     pair.destination.set_acl("alice", "Work", "bob", "l");
     (void)pair.copy();
     EXPECT_EQ(pair.destination.acl("alice", "Work"), "bob l\ncarol lr\n");
+}
+
+TEST(Rights, ByItselfOnlyAPassThatFindsChangesAsksAgain) {
+    Granted pair(imapd::standard());
+    pair.options.rights = report::RightsPolicy::automatic;
+    const auto first = pair.copy();
+    EXPECT_EQ(first.rights.given, 2U);
+    pair.source.set_acl("alice", "Work", "bob", "lrswp");
+    const auto quiet = pair.copy();
+    EXPECT_EQ(quiet.rights.given, 0U);
+    EXPECT_EQ(quiet.round_trips.source, 1U) << describe(quiet);
+    pair.source.create("alice", "New");  // and its own are read, too
+    pair.source.set_acl("alice", "New", "bob", "lr");
+    EXPECT_EQ(pair.copy().rights.given, 2U);
 }
 
 TEST(Rights, ADryRunOnlyCounts) {

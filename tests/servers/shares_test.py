@@ -83,7 +83,7 @@ class Shares(ImapultCase):
         self.grant(destination, "alice", "Mine", "carol", "lr")
         self.grant(source, "alice", "Mine", "bob", "lrwsti")
         self.grant(source, "bob", "Work", "alice", "lr")
-        self.migrate(source, destination, *everything)
+        self.migrate(source, destination, *everything, "--acl", "copy")
         self.assertEqual(self.rights(destination, "bob", "Work")["alice"], set("lr"))
         self.assertEqual(self.rights(destination, "alice", "Mine")["bob"], set("lrwsti"))
         self.assertEqual(self.rights(destination, "alice", "Mine")["carol"], set("lr"))
@@ -112,7 +112,7 @@ class Shares(ImapultCase):
         again = self.migrate(cyrus, dovecot, *everything)
         self.assertEqual(self.copied(again), 0, str(again))
         # A destination that knows no rights gets none, and the report has the lines.
-        told = self.migrate(cyrus, back, "--state", self.state("other")).summary
+        told = self.migrate(cyrus, back).summary
         self.assertIn('sm "bob" mfg "/Work" account "alice" rd', told["rights_script"])
         self.assertIn('sm "alice" cm --view message "/Work of bob" "bob" "/Work"', told["rights_script"])
 

@@ -96,8 +96,11 @@ struct Intent {
     std::uint32_t floor = 0;  ///< a destination UID below which the group cannot have landed
     struct Item {
         std::uint32_t source_uid = 0;
-        std::uint64_t size = 0;
-        Digest128 digest{};  ///< all zero for a message that is cut through
+        std::uint64_t size = 0;              ///< as the source tells it; 0: not known
+        Digest128 digest{};                  ///< all zero: not known
+        std::optional<std::int64_t> date{};  ///< INTERNALDATE, unix seconds
+        std::optional<Flags> flags{};        ///< the source's, which it was or would be sent with
+        bool operator==(const Item&) const = default;
     };
     std::vector<Item> items{};
 };

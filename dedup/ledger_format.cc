@@ -14,6 +14,10 @@ namespace {
 constexpr std::uint8_t kLayout = 1;
 constexpr std::uint8_t kLayoutLag = 2;   ///< of passes of `follow`
 constexpr std::uint8_t kLayoutGone = 2;  ///< of mailboxes and messages, where version 2 says more
+constexpr std::uint8_t kLayoutLikeness = 2;  ///< of intents with INTERNALDATEs or flags
+constexpr std::uint8_t kItemDigest = 0x01;
+constexpr std::uint8_t kItemDate = 0x02;
+constexpr std::uint8_t kItemFlags = 0x04;
 constexpr std::uint8_t kMessageDigest = 0x20;
 constexpr std::uint8_t kMessageKeywords = 0x40;
 constexpr std::uint8_t kMessageGone = 0x01;
@@ -386,9 +390,16 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
     return record;
 }
 
+namespace {
+bool tells_likeness(const Intent& intent) {
+    return std::ranges::any_of(intent.items,
+                               [](const auto& item) { return item.date || item.flags; });
+}
+}  // namespace
+
 std::string encode(const Intent& intent) {
     Writer w;
-    w.u8(kLayout);
+    w.u8(tells_likeness(intent) ? kLayoutLikeness : kLayout);
     w.varint(intent.destination_uid_validity);
     w.varint(intent.floor);
     w.varint(intent.items.size());
@@ -396,8 +407,13 @@ std::string encode(const Intent& intent) {
         const bool digest = item.digest != kNoDigest;
         w.varint(item.source_uid);
         w.varint(item.size);
-        w.u8(digest ? 1 : 0);
+        w.u8((digest ? kItemDigest : 0) | (item.date ? kItemDate : 0) |
+             (item.flags ? kItemFlags : 0));
         if (digest) w.digest(item.digest);
+        if (item.date) w.u64(static_cast<std::uint64_t>(*item.date));
+        if (!item.flags) continue;
+        w.u8(item.flags->system);
+        w.text(item.flags->keywords);
     }
     return w.take();
 }
@@ -409,7 +425,8 @@ Result<Intent> decode_intent(std::string_view key, std::string_view value) {
     intent.sequence = k.u64();
     if (!k.clean()) return damage(Family::intents, key, "a key of the wrong form");
     Reader r(value);
-    if (r.u8() != kLayout) r.refuse();
+    const std::uint8_t layout = r.u8();
+    if (layout != kLayout && layout != kLayoutLikeness) r.refuse();
     intent.destination_uid_validity = r.varint32();
     intent.floor = r.varint32();
     const std::uint64_t count = r.varint();
@@ -419,12 +436,23 @@ Result<Intent> decode_intent(std::string_view key, std::string_view value) {
         Intent::Item item;
         item.source_uid = r.varint32();
         item.size = r.varint();
-        if (r.boolean()) {
+        const std::uint8_t bits = r.u8();
+        if (bits > (layout == kLayout ? kItemDigest : kItemDigest | kItemDate | kItemFlags))
+            r.refuse();
+        if ((bits & kItemDigest) != 0) {
             item.digest = r.digest();
             if (item.digest == kNoDigest) r.refuse();
         }
-        intent.items.push_back(item);
+        if ((bits & kItemDate) != 0) item.date = static_cast<std::int64_t>(r.u64());
+        if ((bits & kItemFlags) != 0) {
+            item.flags.emplace();
+            item.flags->system = r.u8();
+            if ((item.flags->system & ~kSystemFlags) != 0) r.refuse();
+            item.flags->keywords = r.text();
+        }
+        intent.items.push_back(std::move(item));
     }
+    if (tells_likeness(intent) != (layout == kLayoutLikeness)) r.refuse();
     if (!r.clean() || intent.items.size() != count) {
         return damage(Family::intents, key, "an unreadable intent");
     }

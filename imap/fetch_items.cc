@@ -33,7 +33,8 @@ bool read_flags(Cursor& cursor, Fetch& fetch) {
         if (cursor.eat(')')) return true;
         const std::string_view flag = cursor.word();
         if (flag.empty()) return false;
-        // No destination takes such a word: it is left out, and costs neither message nor connection.
+        // No destination takes such a word: it is left out, and costs neither message nor
+        // connection.
         if (flag.size() > limits::kFlagBytesMax) continue;
         if (flags.empty()) flags.reserve(4);
         flags.push_back(flag);

@@ -70,9 +70,11 @@ std::string component_name(std::string_view raw) {
     for (const char c : raw) {
         if (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F) continue;
         if (name.size() == kNameMax) break;
-        name += upper(c);
+        name += c == ' ' || is_name(c) ? upper(c) : '-';  // half a character reads otherwise
     }
-    return std::string(trim(name));
+    name = trim(name);
+    std::ranges::replace(name, ' ', '-');
+    return name;
 }
 
 bool is_component_line(std::string_view line) {

@@ -31,7 +31,8 @@ struct ContentLine {
 /// never folded (what is indented below is another line).
 bool is_component_line(std::string_view line);
 
-/// A component's name as everybody will read it: upper case, without control characters.
+/// A component's name as everybody will read it: upper case, without control characters,
+/// what is no letter, digit, '-' or '_' replaced (RFC 5545, section 3.1: iana-token, x-name).
 std::string component_name(std::string_view raw);
 
 /// Walks unfolded lines. Line ends are LF or CRLF. `quoted_printable`: a line that ends in '=' and

@@ -63,8 +63,8 @@ class SharedClaims final : public replica::Claims {
             for (const dedup::AccountRecord& row : *rows) {
                 const bool same = row.source == spec.source.account() &&
                                   row.destination == spec.destination.account();
-                const auto boxes = same ? ledger.mailboxes(row.id)
-                                        : Result<std::vector<dedup::MailboxRecord>>();
+                const auto boxes =
+                    same ? ledger.mailboxes(row.id) : Result<std::vector<dedup::MailboxRecord>>();
                 if (!same || !boxes) continue;
                 for (const dedup::MailboxRecord& box : *boxes) {
                     if (!box.archived)

@@ -317,15 +317,21 @@ std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
 bool all_are_looked_at(const Run& run) {
     Account& account = run.account;
     if (!account.source.gmail) return false;
-    return std::ranges::any_of(run.placement.places, [&](const Place& place) {
-        const Mailbox& box = account.source.mailboxes[place.source];
-        const dedup::MailboxRecord* record = find_record(run, box.name);
-        return record == nullptr || account.source.has_lost(record->source_name) ||
-               !is_unchanged(account, box, account.destination.find(place.name), *record);
-    }) || std::ranges::any_of(run.records, [&](const dedup::MailboxRecord& record) {
-        return !record.archived && (record.gone > 0 || record.removing ||
-                                    account.source.has_lost(record.source_name));
-    });
+    return std::ranges::any_of(
+               run.placement.places,
+               [&](const Place& place) {
+                   const Mailbox& box = account.source.mailboxes[place.source];
+                   const dedup::MailboxRecord* record = find_record(run, box.name);
+                   return record == nullptr || account.source.has_lost(record->source_name) ||
+                          !is_unchanged(account, box, account.destination.find(place.name),
+                                        *record);
+               }) ||
+           std::ranges::any_of(run.records, [&](const dedup::MailboxRecord& record) {
+               const bool to_remove =
+                   (account.options.remove.mirror && record.gone > 0) || record.removing;
+               return !record.archived &&
+                      (to_remove || account.source.has_lost(record.source_name));
+           });
 }
 
 /// Behind plan_jobs.
@@ -333,9 +339,10 @@ void plan_labels(Run& run) {
     Account& account = run.account;
     if (!account.source.gmail) return;
     account.gmail = std::make_shared<LabelRun>(
-        Labels(account.source, run.placement, account.options.labels), run.jobs);
+        Labels(account.source, run.placement, account.options.labels), run.jobs, run.orphans);
     for (const auto& job : run.jobs)
-        job->labels = LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name)};
+        job->labels =
+            LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name)};
 }
 
 void plan_jobs(Run& run) {
@@ -423,10 +430,9 @@ void tell_names(Run& run) {
     Account& account = run.account;
     for (const Place& place : run.placement.places) {
         if (place.mapped_because.empty() || place.name.empty()) continue;
-        account.notice(
-            printable(account.source.mailboxes[place.source].display()),
-            report::NoticeKind::name_mapped,
-            "goes to \"" + printable(display_of(place)) + "\": " + place.mapped_because);
+        account.notice(printable(account.source.mailboxes[place.source].display()),
+                       report::NoticeKind::name_mapped,
+                       "goes to \"" + printable(display_of(place)) + "\": " + place.mapped_because);
     }
 }
 
@@ -618,14 +624,13 @@ Task<void> store_pass(Run& run, std::int64_t started) {
 constexpr std::size_t kListedAnywayMax = 250;
 
 Placement place_run(Run& run) {
-    return place_mailboxes(run.account.source, run.account.destination, run.account.options.names,
-                           [&run](const std::string& name) {
-                               const dedup::MailboxRecord* record = find_record(run, name);
-                               return record != nullptr ? record->destination_name : std::string();
-                           },
-                           [&run](std::string_view name) {
-                               return run.account.translation().of(name);
-                           });
+    return place_mailboxes(
+        run.account.source, run.account.destination, run.account.options.names,
+        [&run](const std::string& name) {
+            const dedup::MailboxRecord* record = find_record(run, name);
+            return record != nullptr ? record->destination_name : std::string();
+        },
+        [&run](std::string_view name) { return run.account.translation().of(name); });
 }
 
 /// Whether anything is to be done at the destination, as far as the source's listing tells.
@@ -655,8 +660,8 @@ std::vector<RightsTarget> rights_targets(const Run& run) {
     for (const Place& place : run.placement.places) {
         if (place.name.empty()) continue;
         const Mailbox& box = run.account.source.mailboxes[place.source];
-        const auto job = std::ranges::find(
-            run.jobs, place.name, [](const auto& j) { return j->place.name; });
+        const auto job =
+            std::ranges::find(run.jobs, place.name, [](const auto& j) { return j->place.name; });
         const dedup::MailboxRecord* record = find_record(run, box.name);
         if (job != run.jobs.end()) {
             targets.push_back({(*job)->record.id, &box, place});

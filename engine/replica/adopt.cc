@@ -85,7 +85,7 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
 
     std::vector<dedup::Pair> pairs;
     std::map<std::uint32_t, std::uint32_t> destination_flags;
-    if ((worth || recovering) && !job.todo.empty()) {
+    if ((worth || recovering) && (!job.todo.empty() || !job.unheard.empty())) {
         co_await select_lock_.take(1);
         auto found = co_await match(job, unknown, known_destination, recovering,
                                     std::move(unplaced), pairs, destination_flags);
@@ -229,6 +229,10 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     for (const auto& entry : *there) destination_flags[entry.candidate.uid] = entry.flags;
     found = co_await pair_up(job, std::move(ours), recovering, *there, pairs);
     if (!found) co_return found;
+    std::vector<std::uint32_t> unpaired;
+    for (const auto& entry : *there) unpaired.push_back(entry.candidate.uid);
+    found = co_await find_strays(job, std::move(unpaired));
+    if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());
         if (!left) co_return std::unexpected(std::move(left).error());
@@ -237,21 +241,22 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
 }
 
 /// Receipts for what was found; the old intents are answered with the same batch. Flags that the
-/// source has and the copy has not are added; none is taken away, since nobody knows who set it.
+/// source has and the copy has not are added; only those we sent it with are taken away again.
 Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
                                  const std::map<std::uint32_t, std::uint32_t>& destination_flags) {
     std::map<std::uint32_t, std::uint32_t> found;
     for (const dedup::Pair& pair : pairs) found[pair.source_uid] = pair.destination_uid;
-    std::map<std::uint32_t, bool> intended;
+    std::map<std::uint32_t, std::optional<Flags>> intended;  // with which flags
     for (const dedup::Intent& intent : job.old_intents) {
-        for (const auto& item : intent.items) intended[item.source_uid] = true;
+        for (const auto& item : intent.items) intended[item.source_uid] = item.flags;
     }
     dedup::Batch batch;
     std::uint64_t adopted = 0, recovered = 0;
     for (const Meta& meta : job.todo) {
         const auto place = found.find(meta.uid);
         if (place == found.end()) continue;
-        const bool ours = intended.contains(meta.uid);
+        const auto sent = intended.find(meta.uid);
+        const bool ours = sent != intended.end();
         dedup::MessageRecord record;
         record.source_uid = meta.uid;
         record.destination_uid = place->second;
@@ -264,15 +269,23 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         ++(ours ? recovered : adopted);
         if (const auto flags = destination_flags.find(place->second);
             flags != destination_flags.end()) {
-            const Flags add = minus(record.base, job.flags.at(flags->second));
-            if (!is_empty(add)) {
-                job.flag_changes.push_back({meta.uid, place->second, add, {}, record.base});
+            const Flags now = record.base;
+            const Flags add = minus(now, job.flags.at(flags->second));
+            Flags remove;
+            if (ours && sent->second) remove = minus(*sent->second, now);
+            if (!is_empty(add) || !is_empty(remove)) {
+                job.flag_changes.push_back({meta.uid, place->second, add, remove, now});
                 // Until they are stored (finish.cc) the base is what both sides have: a crash in
                 // between would lose them.
-                record.base = minus(record.base, add);
+                record.base = minus(is_empty(remove) ? now : *sent->second, add);
             }
         }
         batch.put_message(job.record.id, record);
+    }
+    for (const dedup::MessageRecord& stray : std::exchange(job.strays, {})) {
+        batch.put_message(job.record.id, stray);
+        ++job.record.gone;
+        job.highest_destination_uid = std::max(job.highest_destination_uid, stray.destination_uid);
     }
     for (const dedup::Intent& intent : job.old_intents)
         batch.erase_intent(job.record.id, intent.sequence);

@@ -27,6 +27,7 @@ class BodySink final : public session::Sink {
     void begin_stream(std::uint64_t bytes);
     void end_message(const imap::Fetch& fetch);
     [[nodiscard]] imap::AppendItem append_item(std::uint64_t bytes);
+    [[nodiscard]] std::size_t expected() const;
     bool find_meta(std::uint32_t uid);
     [[nodiscard]] bool buffer_is_full() const;
 

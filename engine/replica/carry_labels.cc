@@ -12,7 +12,8 @@
 namespace imapult::replica {
 
 /// Messages that were only noted down here, and whose copy was in a mailbox that they have left:
-/// those that are at home here now are to be carried over (or fetched).
+/// those that are at home here now are to be carried over (or fetched). What was noted down stays
+/// until the receipt takes its place.
 Task<Result<void>> Lane::promote(Job& job) {
     if (job.promote.empty() || account_->options.dry_run) co_return Result<void>{};
     auto opened = co_await open_source(job);
@@ -21,25 +22,21 @@ Task<Result<void>> Lane::promote(Job& job) {
     std::sort(uids.begin(), uids.end());
     MetaSink metas(1, UINT32_MAX, job.flags, &*job.labels);
     for (const imap::UidSet& set : uid_sets(uids, 0)) {
-        auto fetch = imap::source::uid_fetch(set, metadata_items(*account_, source_->capabilities()),
-                                             std::nullopt, source_->encoding());
+        auto fetch =
+            imap::source::uid_fetch(set, metadata_items(*account_, source_->capabilities()),
+                                    std::nullopt, source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         auto reply = co_await source_->execute(std::move(*fetch), &metas);
         if (!reply) co_return std::unexpected(std::move(reply).error());
     }
-    dedup::Batch batch;
     std::vector<Meta>& fresh = job.survey.fresh;
     for (const Meta& meta : metas.take()) {
         if (meta.elsewhere || !std::binary_search(uids.begin(), uids.end(), meta.uid)) continue;
-        batch.erase_message(job.record.id, meta.uid);
+        job.promoted.push_back(meta.uid);
         if (job.survey.done) fresh.push_back(meta);
     }
     std::sort(fresh.begin(), fresh.end(),
               [](const Meta& a, const Meta& b) { return a.uid < b.uid; });
-    if (!batch.empty() && !co_await commit_and_wait(std::move(batch))) {
-        co_return ::imapult::fail(Code::cancelled, Scope::account, Retry::later,
-                                  "the ledger takes nothing more");
-    }
     co_return Result<void>{};
 }
 

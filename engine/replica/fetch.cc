@@ -1,6 +1,7 @@
 // Bodies: asked for in windows by bytes, always two outstanding, so that the source never idles.
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "engine/base/limits.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr std::size_t kWindowMessagesMax = 2048;
 constexpr std::size_t kSetTextBytesMax = 6000;
 constexpr std::size_t kHeadBytesGuess = 256;
+constexpr std::size_t kSmallestBuffer = 256 * limits::kKiB;  ///< of a group
 constexpr unsigned kLossesMax = 4;  ///< connections that may end with one message in flight
 
 imap::FetchItems body_items() {
@@ -91,24 +93,33 @@ imap::AppendItem BodySink::append_item(std::uint64_t bytes) {
     return item;
 }
 
+/// Octets of a group that begins here, by the sizes the source told.
+std::size_t BodySink::expected() const {
+    const std::size_t end = std::min(job_->todo.size(), meta_index_ + limits::kGroupMessagesMax);
+    std::uint64_t sum = 0;
+    for (std::size_t i = meta_index_; i < end; ++i) {
+        const std::uint32_t size = job_->todo[i].size;
+        if (size > limits::kStoreAndForwardBytesMax) break;  // ends the group
+        sum += size + kHeadBytesGuess;
+    }
+    return static_cast<std::size_t>(std::min<std::uint64_t>(sum, limits::kGroupBytesMax));
+}
+
 void BodySink::begin_in_group(std::uint64_t bytes) {
     const imap::AppendItem item = append_item(bytes);
     auto& group = lane_->open_group_;
     const bool synchronised = is_new_kind_ || !lane_->non_synchronising(bytes);
     const bool full =
-        group && (group->job != job_ || group->items.size() >= limits::kGroupMessagesMax ||
-                  group->buffer.size() + bytes > limits::kGroupBytesMax || synchronised);
+        group &&
+        (group->job != job_ || group->items.size() >= limits::kGroupMessagesMax ||
+         group->buffer.size() + bytes + kHeadBytesGuess > limits::kGroupBytesMax || synchronised);
     if (full) lane_->close_group();
     if (!group) {
         group = std::make_shared<Group>();
         group->job = job_;
         group->care = care_;
         group->new_kind = is_new_kind_;
-        const std::size_t expected = synchronised
-                                         ? bytes + kHeadBytesGuess
-                                         : (bytes + kHeadBytesGuess) * limits::kGroupMessagesMax;
-        group->buffer =
-            lane_->take_buffer(std::min(expected, limits::kGroupBytesMax + kHeadBytesGuess));
+        group->buffer = lane_->take_buffer(synchronised ? bytes + kHeadBytesGuess : expected());
     }
     group_ = group;
     std::string& out = group->buffer;
@@ -257,22 +268,34 @@ void BodySink::end_message(const imap::Fetch& fetch) {
 // --- the pump's side ----------------------------------------------------------------------------
 
 std::string Lane::take_buffer(std::size_t bytes) {
-    std::string buffer;
-    if (!spare_buffers_.empty()) {
-        buffer = std::move(spare_buffers_.back());
-        spare_buffers_.pop_back();
-        spare_bytes_ -= buffer.capacity();
+    // Few sizes, so that what one group leaves fits another; the closest first.
+    bytes = std::bit_ceil(std::max(bytes, kSmallestBuffer));
+    auto best = spare_buffers_.end();
+    for (auto at = spare_buffers_.begin(); at != spare_buffers_.end(); ++at) {
+        const bool fits = at->capacity() >= bytes;
+        if (fits && (best == spare_buffers_.end() || at->capacity() <= best->capacity())) best = at;
     }
-    buffer.reserve(bytes);
+    std::string buffer;
+    if (best != spare_buffers_.end()) {
+        buffer = std::move(*best);
+        spare_buffers_.erase(best);
+        spare_bytes_ -= buffer.capacity();
+    } else {
+        buffer.reserve(bytes);
+    }
     return buffer;
 }
 
 void Lane::give_buffer(std::string& buffer) {
     std::string done = std::exchange(buffer, std::string());
-    if (spare_bytes_ + done.capacity() > limits::kLaneBufferedBytesMax) return;
+    if (done.capacity() < kSmallestBuffer) return;
     done.clear();
     spare_bytes_ += done.capacity();
     spare_buffers_.push_back(std::move(done));
+    while (spare_bytes_ > limits::kLaneBufferedBytesMax) {
+        spare_bytes_ -= spare_buffers_.front().capacity();
+        spare_buffers_.erase(spare_buffers_.begin());
+    }
 }
 
 void Lane::close_group_of(const Job& job) {
@@ -304,7 +327,15 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
     intent.sequence = window->intent;
     intent.destination_uid_validity = job->destination_uid_validity;
     intent.floor = std::max(job->destination_uid_next, job->highest_destination_uid + 1);
-    for (const std::uint32_t uid : window->uids) intent.items.push_back({uid, 0, {}});
+    for (const std::uint32_t uid : window->uids) {
+        dedup::Intent::Item& item = intent.items.emplace_back();
+        item.source_uid = uid;
+        const auto meta = std::lower_bound(job->todo.begin(), job->todo.end(), uid, ByUid{});
+        if (meta == job->todo.end() || meta->uid != uid) continue;
+        item.size = meta->size;
+        item.flags = job->flags.at(meta->flags);
+        if (meta->has_date) item.date = meta->date;
+    }
     dedup::Batch batch;
     batch.put_intent(intent);
     account_->writer.commit(std::move(batch), [this, window](bool ok) {

@@ -79,6 +79,12 @@ struct Move {
     bool stays = false;  ///< Gmail: where it was it is still, this is another label of it
 };
 
+/// A message that may have landed, from `floor` on, and is gone at the source.
+struct Unheard {
+    dedup::Intent::Item item;
+    std::uint32_t floor = 0;
+};
+
 struct Job {
     Place place;
     std::string display;      ///< the source's decoded name
@@ -91,11 +97,12 @@ struct Job {
     imap::UidSet copied_before;  ///< at the destination
     // Gmail (labels.h).
     std::optional<LabelView> labels;
-    std::vector<std::uint32_t> promote;  ///< source UIDs, represented by what is gone
-    std::vector<std::uint64_t> put_off;  ///< objects left to the last round
+    std::vector<std::uint32_t> promote;   ///< source UIDs, represented by what is gone
+    std::vector<std::uint32_t> promoted;  ///< rising; of these, those at home here now
+    std::vector<std::uint64_t> put_off;   ///< objects left to the last round
     std::uint64_t labelled = 0, represented = 0;
 
-    bool orphan = false;         ///< the mailbox is gone at the source; there is no place for it
+    bool orphan = false;  ///< the mailbox is gone at the source; there is no place for it
 
     // The source as listed: what the checkpoint will say.
     std::uint32_t uid_validity = 0, uid_next = 0, messages = 0;
@@ -117,6 +124,8 @@ struct Job {
     std::vector<Move> moves;        ///< of todo, in rising UID: carried over, not fetched
     std::size_t moves_carried = 0;  ///< of these, in their order
     std::vector<dedup::Intent> old_intents;
+    std::vector<Unheard> unheard;                       ///< of these: gone at the source
+    std::vector<dedup::MessageRecord> strays;           ///< that did land (strays.cc)
     std::vector<std::uint32_t> missing;                 ///< asked for and not sent by the source
     std::vector<std::pair<std::uint32_t, Care>> again;  ///< refused in a group: to be tried alone
     std::vector<std::pair<std::uint32_t, Error>>

@@ -16,10 +16,12 @@ namespace imapult::replica {
 
 /// What a pass over a Gmail account holds besides.
 struct LabelRun {
-    LabelRun(Labels labels_in, std::vector<std::shared_ptr<Job>> jobs_in)
-        : labels(std::move(labels_in)), jobs(std::move(jobs_in)) {}
+    LabelRun(Labels labels_in, std::vector<std::shared_ptr<Job>> jobs_in,
+             std::vector<std::shared_ptr<Job>> orphans_in)
+        : labels(std::move(labels_in)), jobs(std::move(jobs_in)), orphans(std::move(orphans_in)) {}
     Labels labels;
-    std::vector<std::shared_ptr<Job>> jobs;  ///< every mailbox that is copied
+    std::vector<std::shared_ptr<Job>> jobs;     ///< every mailbox that is copied
+    std::vector<std::shared_ptr<Job>> orphans;  ///< labels that are no more
     /// An earlier pass has finished mailboxes: what is new in one may be known from another.
     bool delta = false;
     bool last_round = false;  ///< what is known nowhere by now is fetched

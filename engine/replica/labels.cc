@@ -129,8 +129,9 @@ std::string leave_out_views(Listing& source, const NameOptions& options, LabelPo
             out += "each label is a mailbox, All Mail gets what has no label";
             break;
         case LabelPolicy::first:
-            out += "each message goes to one mailbox: its first label's, else Sent or Drafts, else "
-                   "INBOX, else All Mail";
+            out +=
+                "each message goes to one mailbox: its first label's, else Sent or Drafts, else "
+                "INBOX, else All Mail";
             break;
         case LabelPolicy::keywords:
             out += has_all ? std::to_string(labels) + " labels become keywords"

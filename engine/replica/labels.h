@@ -1,6 +1,6 @@
 #pragma once
-// Gmail's labels (X-GM-EXT-1): one message is shown in the mailbox of each of its labels, and in All
-// Mail. Which of these mailboxes a message is copied from, and what becomes of the others.
+// Gmail's labels (X-GM-EXT-1): one message is shown in the mailbox of each of its labels, and in
+// All Mail. Which of these mailboxes a message is copied from, and what becomes of the others.
 //
 // Every mailbox has a rank. A message is at home in the one of the best rank among those that show
 // it; X-GM-LABELS, which names the others, says so in each of them alike. Its body is fetched at
@@ -35,14 +35,12 @@ class Labels {
     [[nodiscard]] bool is_elsewhere(const Box& here,
                                     const std::vector<std::string_view>& labels) const;
     [[nodiscard]] bool has_all_mail() const { return has_all_mail_; }
-    [[nodiscard]] bool as_keywords() const {
-        return policy_ == report::LabelPolicy::keywords;
-    }
+    [[nodiscard]] bool as_keywords() const { return policy_ == report::LabelPolicy::keywords; }
 
   private:
     report::LabelPolicy policy_;
     bool has_all_mail_ = false;
-    std::map<std::string, Box, std::less<>> boxes_;    ///< by wire name
+    std::map<std::string, Box, std::less<>> boxes_;       ///< by wire name
     std::map<std::string, unsigned, std::less<>> ranks_;  ///< by label
 };
 

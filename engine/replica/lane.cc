@@ -313,6 +313,8 @@ void Lane::reset_job(Job& job) {
     if (!job.survey.done) job.flags = FlagTable();
     job.flag_changes.clear();
     job.old_intents.clear();
+    job.unheard.clear();
+    job.strays.clear();
     job.missing.clear();
     job.again.clear();
     job.hopeless.clear();

@@ -131,6 +131,9 @@ class Lane {
                                std::vector<HeaderSink::Entry>& there,
                                std::vector<dedup::Pair>& pairs);
     Task<Result<void>> place(Job& job, const std::vector<dedup::Pair>& pairs);
+    void note_unheard(Job& job, const std::vector<std::uint32_t>& known,
+                      const std::vector<Meta>& there);
+    Task<Result<void>> find_strays(Job& job, std::vector<std::uint32_t> left);
     Task<void> receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
                                const std::map<std::uint32_t, std::uint32_t>& destination_flags);
 

@@ -359,8 +359,7 @@ Task<Result<void>> list_beyond(Session& session, ListSink& sink,
     for (const Namespace& space : map.all()) {
         if (space.space == Space::personal || !spaces.has(space.space) || space.prefix.empty())
             continue;
-        auto list =
-            imap::source::list_pattern(space.prefix + "*", options, session.encoding());
+        auto list = imap::source::list_pattern(space.prefix + "*", options, session.encoding());
         if (list) tickets.push_back(session.start(std::move(*list), &sink));
     }
     for (session::Ticket& ticket : tickets) {

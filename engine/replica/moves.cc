@@ -281,8 +281,12 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         const dedup::MessageRecord& old = move.leaver->record;
         // What we did not copy stays where it was.
         const bool ours = old.state == dedup::MessageState::copied;
-        (mirror && ours && can_move && !move.stays ? to_move : to_copy).push_back(old.destination_uid);
-        intent.items.push_back({move.meta.uid, old.size, old.digest});
+        (mirror && ours && can_move && !move.stays ? to_move : to_copy)
+            .push_back(old.destination_uid);
+        dedup::Intent::Item& item =
+            intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
+        item.flags = old.base;  // what is carried keeps them
+        if (move.meta.has_date) item.date = move.meta.date;
     }
     dedup::Batch before;
     before.put_intent(intent);

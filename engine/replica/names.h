@@ -26,10 +26,10 @@ struct Place {
     std::vector<std::string> path;  ///< at the destination, decoded, below `within`
     /// Of the destination; the personal one if absent.
     std::optional<Namespace> within;
-    std::string name;               ///< at the destination, wire form
-    bool exists = false;            ///< listed there already
-    std::string use;                ///< "\\Sent" for CREATE, or empty
-    std::string mapped_because;     ///< sentence for the report; empty if the name is the same
+    std::string name;            ///< at the destination, wire form
+    bool exists = false;         ///< listed there already
+    std::string use;             ///< "\\Sent" for CREATE, or empty
+    std::string mapped_because;  ///< sentence for the report; empty if the name is the same
 };
 
 struct Placement {

@@ -17,6 +17,7 @@ struct Known {
     std::vector<std::uint32_t> source;       ///< rising
     std::vector<std::uint32_t> destination;  ///< rising, without 0
     std::vector<std::uint32_t> unplaced;     ///< of source: receipted, destination UID not told
+    std::vector<std::uint32_t> represented;  ///< of source
     std::vector<dedup::MessageRecord> gone;  ///< recorded as gone at the source
     std::vector<dedup::Intent> intents;
 };
@@ -32,6 +33,8 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
             if (message.destination_uid >= destination_first && message.destination_uid != 0) {
                 known.destination.push_back(message.destination_uid);
             }
+            if (message.state == dedup::MessageState::represented)
+                known.represented.push_back(message.source_uid);
             if (message.destination_uid == 0 && message.state != dedup::MessageState::represented)
                 known.unplaced.push_back(message.source_uid);
             return true;
@@ -98,6 +101,10 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         if (!read) co_return std::unexpected(std::move(read).error());
         known = std::move(*read);
     }
+    std::erase_if(known.source, [&](std::uint32_t uid) {
+        return std::ranges::binary_search(job->promoted, uid) &&
+               std::ranges::binary_search(known.represented, uid);
+    });
     job->old_intents = std::move(known.intents);
     auto before = co_await read_predecessor(*job);
     if (!before) co_return before;
@@ -135,6 +142,7 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
     }
     come_back(*job, known.gone, fresh);
     if (record.complete ? !job->survey.unsure : fresh.size() == job->exists) {
+        note_unheard(*job, known.source, fresh);
         const std::uint32_t checkpoint = record.complete ? record.source_uid_next : 1;
         std::erase_if(known.source, [&](std::uint32_t uid) { return uid < checkpoint; });
         auto left = co_await note_gone(*job, known.source, fresh);

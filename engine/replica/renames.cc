@@ -55,8 +55,8 @@ class Renames {
             any = any || *done;
         }
         if (any && !account_.options.dry_run) {
-            auto listed = co_await list_mailboxes(*sessions_.destination, {},
-                                                  account_.destination.asked);
+            auto listed =
+                co_await list_mailboxes(*sessions_.destination, {}, account_.destination.asked);
             if (!listed) co_return std::unexpected(std::move(listed).error());
             account_.destination = std::move(*listed);
         }
@@ -69,8 +69,7 @@ class Renames {
         std::vector<dedup::MailboxRecord*> gone;
         bool ids = false;
         for (dedup::MailboxRecord& record : records_) {
-            if (record.archived || !record.complete || !account_.source.has_lost(record.source_name))
-                continue;
+            if (record.archived || !account_.source.has_lost(record.source_name)) continue;
             gone.push_back(&record);
             ids = ids || !record.source_mailbox_id.empty();
         }
@@ -134,13 +133,15 @@ class Renames {
     /// The messages that were copied stand there under their UIDs, with their sizes.
     Task<Result<bool>> holds_the_same(const Renaming& renaming) {
         const dedup::MailboxRecord& record = *renaming.record;
-        if (record.source_messages == 0) {
+        if (record.complete && record.source_messages == 0) {
             co_return renaming.now->messages == 0U &&
                 renaming.now->uid_next == record.source_uid_next;
         }
         dedup::Ledger& ledger = account_.ledger;
         const dedup::MailboxId id = record.id;
-        const std::size_t step = record.source_messages / kSampledMax + 1;
+        const std::size_t messages =
+            record.complete ? record.source_messages : renaming.now->messages.value_or(0);
+        const std::size_t step = messages / kSampledMax + 1;
         auto sample = co_await account_.read_ledger(
             [&ledger, id, step]() -> Result<std::map<std::uint32_t, std::uint64_t>> {
                 std::map<std::uint32_t, std::uint64_t> sizes;
@@ -151,6 +152,14 @@ class Renames {
                     return sizes.size() < kSampledMax;
                 });
                 if (!visited) return std::unexpected(std::move(visited).error());
+                // Of an interrupted first pass: what was to be sent.
+                IMAPULT_TRY(const auto intents, ledger.intents(id));
+                for (const dedup::Intent& intent : intents) {
+                    for (const auto& item : intent.items) {
+                        if (sizes.size() >= kSampledMax) return sizes;
+                        if (item.size > 0) sizes[item.source_uid] = item.size;
+                    }
+                }
                 return sizes;
             });
         if (!sample) co_return std::unexpected(std::move(sample).error());

@@ -108,8 +108,7 @@ class Rights {
         if (equal_ignoring_case(who.name, account_.source_endpoint.admin)) return true;
         if (target.source->space == Space::other)
             return equal_ignoring_case(who.name, target.source->path[target.source->root]);
-        return target.source->space == Space::personal &&
-               account_.translation().is_self(who.name);
+        return target.source->space == Space::personal && account_.translation().is_self(who.name);
     }
 
     void compare(std::size_t index, const AclSink& told, std::vector<Change>& changes) {
@@ -126,8 +125,13 @@ class Rights {
             const auto spoken = write_identifier(who, change.identifier, dialect_);
             const std::string before = write_rights(change.before, dialect_.letters);
             const std::string after = write_rights(change.now, dialect_.letters);
-            Change one{index, change, spoken.value_or(""), minus_rights(after, before),
-                       minus_rights(before, after), {}, {}};
+            Change one{index,
+                       change,
+                       spoken.value_or(""),
+                       minus_rights(after, before),
+                       minus_rights(before, after),
+                       {},
+                       {}};
             if (!writes_) {
                 list(one, account_.options.rights == report::RightsPolicy::list
                               ? "rights are only listed (--acl list)"
@@ -169,12 +173,12 @@ class Rights {
                 auto reply = co_await session.finish(ticket);
                 if (!reply && !error) error = std::move(reply).error();
                 if (reply && !reply->ok() && refused.empty())
-                    refused = session::refusal(*reply, session.connection().peer(),
-                                               "take these rights")
-                                  .text;
+                    refused =
+                        session::refusal(*reply, session.connection().peer(), "take these rights")
+                            .text;
             }
-            const bool sent = (change.add.empty() || change.added) &&
-                              (change.remove.empty() || change.taken);
+            const bool sent =
+                (change.add.empty() || change.added) && (change.remove.empty() || change.taken);
             if (error) continue;
             if (!sent) refused = "the name cannot be said to the destination";
             if (refused.empty()) {
@@ -193,9 +197,8 @@ class Rights {
     session::Ticket start(const Change& change, RightsMode mode, const std::string& letters) {
         if (letters.empty()) return nullptr;
         Session& session = *sessions_.destination;
-        auto command =
-            imap::destination::set_acl(targets_[change.target].place.name, change.spoken, mode,
-                                       letters, session.encoding());
+        auto command = imap::destination::set_acl(targets_[change.target].place.name, change.spoken,
+                                                  mode, letters, session.encoding());
         return command ? session.start_change(std::move(*command)) : nullptr;
     }
 
@@ -279,7 +282,8 @@ Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<Rights
                         bool quiet) {
     const report::RightsPolicy policy = account.options.rights;
     // A follower looks again only at what is new.
-    const bool only_new = account.behind_since || (quiet && policy == report::RightsPolicy::automatic);
+    const bool only_new =
+        account.behind_since || (quiet && policy == report::RightsPolicy::automatic);
     if (policy == report::RightsPolicy::none || targets.empty() ||
         (account.behind_since && policy == report::RightsPolicy::list) ||
         !sessions.source->capabilities().has("ACL")) {
@@ -295,9 +299,9 @@ Task<bool> carry_rights(Account& account, Sessions& sessions, std::vector<Rights
                            "that give them in carbonio prov");
     }
     if (done) co_return true;
-    account.notice("", report::NoticeKind::rights,
-                   "rights on mailboxes were not carried over; the next pass does it: " +
-                       done.error().text);
+    account.notice(
+        "", report::NoticeKind::rights,
+        "rights on mailboxes were not carried over; the next pass does it: " + done.error().text);
     co_return false;
 }
 

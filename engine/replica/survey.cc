@@ -179,8 +179,8 @@ class MailboxSurvey {
                                   job_->uid_validity != 0 && !has_label_keywords();
             way_ = vanished ? Way::qresync : Way::modseq;
         } else {
-            const bool sets = searches() && record().source_messages >= kSetsFrom &&
-                              !has_label_keywords();
+            const bool sets =
+                searches() && record().source_messages >= kSetsFrom && !has_label_keywords();
             way_ = sets ? Way::sets : Way::listing;
         }
         // The numbers of LIST-STATUS prove that nothing is gone if every new UID is there.
@@ -251,9 +251,7 @@ class MailboxSurvey {
     [[nodiscard]] bool has_label_keywords() const {
         return job_->labels && job_->labels->labels->as_keywords();
     }
-    [[nodiscard]] const LabelView* view() const {
-        return job_->labels ? &*job_->labels : nullptr;
-    }
+    [[nodiscard]] const LabelView* view() const { return job_->labels ? &*job_->labels : nullptr; }
 
     Result<void> open(bool with_vanished) {
         sink_ = std::make_unique<SurveySink>(base_, last_, job_->flags, retried_, view());

@@ -7,8 +7,8 @@
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
 #include "engine/replica/foreign.h"
-#include "engine/replica/labels.h"
 #include "engine/replica/job.h"
+#include "engine/replica/labels.h"
 #include "engine/replica/reading.h"
 
 namespace imapult::replica {

@@ -87,6 +87,13 @@ Intent intent() {
                       {.source_uid = 300, .size = 128, .digest = {}}}};
 }
 
+Intent dated_intent() {
+    Intent dated = intent();
+    dated.items.front().date = -1;
+    dated.items.back().flags = Flags{.system = kSeen, .keywords = "a b"};
+    return dated;
+}
+
 Refusal refusal() {
     return {.mailbox = 258,
             .source_uid = 5,
@@ -147,6 +154,9 @@ TEST(Format, ValuesAreAsDocumented) {
               "217107ac0280200102030405060708" + std::string(kDigestHex) + "0424412062");
     EXPECT_EQ(hex(format::encode(intent())),
               "01090a02010201" + std::string(kDigestHex) + "ac02800100");
+    EXPECT_EQ(hex(format::encode(dated_intent())), "02090a02010203" + std::string(kDigestHex) +
+                                                       "ffffffffffffffff" + "ac0280010401" +
+                                                       "03612062");
     EXPECT_EQ(hex(format::encode(refusal())),
               "01014d033c693e0173026e6fffffffffffffffff8201000000000000000203");
     EXPECT_EQ(hex(format::encode(pass())),
@@ -157,7 +167,7 @@ TEST(Format, ValuesAreAsDocumented) {
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
-    EXPECT_EQ(format::kVersion, 2U);
+    EXPECT_EQ(format::kVersion, 3U);
 }
 
 /// One kind of record: its key and value, and whether (and as what) a value is read again.
@@ -198,6 +208,8 @@ std::vector<Kind> kinds() {
         kind("gone message", message_key(258, 5), encode(gone_message()), "messages",
              decode_message),
         kind("intent", intent_key(258, 4097), encode(intent()), "intents", decode_intent),
+        kind("dated intent", intent_key(258, 4097), encode(dated_intent()), "intents",
+             decode_intent),
         kind("refusal", refusal_key(7, 258, 5), encode(refusal()), "refusals", decode_refusal),
         kind("pass", pass_key(7), encode(pass()), "passes", decode_pass),
         kind("rights", rights_key(7, 258), encode(RightsRecord{258, "lr bob\n"}), "accounts",
@@ -290,7 +302,8 @@ TEST(Format, AnotherVersionIsRefused) {
         ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
     }
     WriteBatch batch;
-    batch.changes.push_back({Family::meta, "format", format::encode_number(3), false});
+    batch.changes.push_back(
+        {Family::meta, "format", format::encode_number(format::kVersion + 1), false});
     ASSERT_TRUE(open_memory_store(disk)->commit_and_wait(std::move(batch)));
     for (const bool read_only : {false, true}) {
         const auto ledger = Ledger::open(open_memory_store(disk), read_only);
@@ -299,7 +312,7 @@ TEST(Format, AnotherVersionIsRefused) {
     }
 }
 
-TEST(Format, VersionOneIsReadAndBecomesTwoWhenItIsWritten) {
+TEST(Format, AnOlderVersionIsReadAndBecomesThisOneWhenItIsWritten) {
     auto disk = std::make_shared<MemoryDisk>();
     {
         ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
@@ -318,7 +331,7 @@ TEST(Format, VersionOneIsReadAndBecomesTwoWhenItIsWritten) {
         EXPECT_FALSE(messages->front().gone);
         const auto version = open_memory_store(disk)->get(Family::meta, "format");
         ASSERT_TRUE(version);
-        EXPECT_EQ(*version, format::encode_number(read_only ? 1 : 2));
+        EXPECT_EQ(*version, format::encode_number(read_only ? 1 : 3));
     }
 }
 

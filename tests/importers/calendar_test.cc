@@ -154,6 +154,15 @@ TEST(CalendarFile, ABeginWithParametersIsNone) {
     EXPECT_THAT(item.repairs, SizeIs(1));
 }
 
+TEST(CalendarFile, NamesOfComponentsAreNeverCutInACharacter) {
+    std::string name = "X-1";
+    for (int i = 0; i < 40; ++i) name += "\xC3\xA4";
+    const CleanItem item =
+        clean(read(calendar(event(kPlain + "BEGIN:" + name + "\r\nEND:" + name + "\r\n"))));
+    EXPECT_THAT(item.body, HasSubstr("\r\nBEGIN:X-1" + std::string(61, '-') + "\r\n"));
+    EXPECT_EQ(clean(read("BEGIN:VCALENDAR\r\n" + item.body + "END:VCALENDAR\r\n")).body, item.body);
+}
+
 TEST(CalendarFile, AnUnknownCharsetLeavesNoBrokenBytes) {
     const CleanItem item =
         clean(read(calendar(event("UID:1\r\nDTSTART:20260105T090000Z\r\nSUMMARY;ENCODING=QUOTED-"

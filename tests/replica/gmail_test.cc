@@ -24,8 +24,8 @@ struct Gmail : Pair {
         : Pair(std::move(from), std::move(to), {std::string(kUser)}) {
         source.create(kUser, "[Gmail]", {.special_use = "", .selectable = false});
         const std::pair<std::string, std::string> own[] = {
-            {"All Mail", "\\All"},   {"Sent Mail", "\\Sent"},       {"Drafts", "\\Drafts"},
-            {"Spam", "\\Junk"},      {"Trash", "\\Trash"},          {"Starred", "\\Flagged"},
+            {"All Mail", "\\All"},       {"Sent Mail", "\\Sent"}, {"Drafts", "\\Drafts"},
+            {"Spam", "\\Junk"},          {"Trash", "\\Trash"},    {"Starred", "\\Flagged"},
             {"Important", "\\Important"}};
         for (const auto& [name, use] : own)
             source.create(kUser, "[Gmail]/" + name, {.special_use = use});
@@ -114,7 +114,7 @@ TEST(GmailMailboxes, AnotherPassDoesNothing) {
 TEST(GmailMailboxes, ANewLabelCarriesWithoutFetching) {
     Filled pair;
     (void)pair.copy();
-    pair.label("archive", "Work");        // All Mail has its only copy
+    pair.label("archive", "Work");          // All Mail has its only copy
     pair.label("inbox only", "Brand new");  // a mailbox that is new
     pair.label("inbox only", "Another new one");
     const auto summary = pair.copy();
@@ -137,7 +137,8 @@ TEST(GmailMailboxes, WhatIsArchivedMovesToTheArchive) {
     EXPECT_EQ(summary.messages.deleted, 1U) << describe(summary);
     EXPECT_THAT(pair.at("INBOX"), IsEmpty());
     EXPECT_THAT(pair.at("Work"), ElementsAre("inbox and work", "three labels"));
-    EXPECT_THAT(pair.at("Archive"), UnorderedElementsAre("starred archive", "archive", "inbox only"));
+    EXPECT_THAT(pair.at("Archive"),
+                UnorderedElementsAre("starred archive", "archive", "inbox only"));
     EXPECT_EQ(pair.copy().messages.deleted, 0U);
 }
 
@@ -148,7 +149,8 @@ TEST(GmailMailboxes, WithoutMirrorWhatIsArchivedIsInBoth) {
     const auto summary = pair.copy();
     EXPECT_EQ(summary.messages.copied, 0U) << describe(summary);
     EXPECT_THAT(pair.at("INBOX"), ElementsAre("inbox only", "inbox and work"));
-    EXPECT_THAT(pair.at("Archive"), UnorderedElementsAre("starred archive", "archive", "inbox only"));
+    EXPECT_THAT(pair.at("Archive"),
+                UnorderedElementsAre("starred archive", "archive", "inbox only"));
     const auto again = pair.copy();
     EXPECT_EQ(again.messages.moved + again.messages.labelled + again.messages.copied, 0U)
         << describe(again);
@@ -161,16 +163,16 @@ TEST(GmailMailboxes, MirrorNeverDeletesTheLastCopyOfWhatIsInAllMail) {
     (void)pair.copy();
     pair.unlabel("inbox only", "INBOX");
     auto broken = imapd::gmail();
-    broken.script.push_back({.command = "UID FETCH",
-                             .every = true,
-                             .reply = "%t NO [CANNOT] not now\r\n"});
+    broken.script.push_back(
+        {.command = "UID FETCH", .every = true, .reply = "%t NO [CANNOT] not now\r\n"});
     pair.source.set_behaviour(broken);
     (void)pair.copy();
     EXPECT_THAT(pair.at("INBOX"), ElementsAre("inbox only", "inbox and work"));
     pair.source.set_behaviour(imapd::gmail());
     (void)pair.copy();
     EXPECT_THAT(pair.at("INBOX"), ElementsAre("inbox and work"));
-    EXPECT_THAT(pair.at("Archive"), UnorderedElementsAre("starred archive", "archive", "inbox only"));
+    EXPECT_THAT(pair.at("Archive"),
+                UnorderedElementsAre("starred archive", "archive", "inbox only"));
 }
 
 TEST(GmailMailboxes, WithoutAllMailMirrorDeletesOnlyWhatIsSeenElsewhere) {
@@ -182,8 +184,9 @@ TEST(GmailMailboxes, WithoutAllMailMirrorDeletesOnlyWhatIsSeenElsewhere) {
     pair.unlabel("inbox and work", "INBOX");  // seen in Work
     const auto summary = pair.copy();
     EXPECT_THAT(pair.at("INBOX"), ElementsAre("inbox only")) << describe(summary);
-    EXPECT_THAT(notices(summary, report::NoticeKind::not_deleted),
-                ElementsAre(HasSubstr("nobody can tell whether they were deleted or only archived")));
+    EXPECT_THAT(
+        notices(summary, report::NoticeKind::not_deleted),
+        ElementsAre(HasSubstr("nobody can tell whether they were deleted or only archived")));
 }
 
 TEST(GmailMailboxes, ALabelThatIsDeletedTakesNoMessageAlong) {
@@ -196,7 +199,8 @@ TEST(GmailMailboxes, ALabelThatIsDeletedTakesNoMessageAlong) {
     pair.source.remove(kUser, "Zebra");
     const auto summary = pair.copy();
     EXPECT_EQ(summary.messages.copied, 0U) << describe(summary);
-    EXPECT_THAT(pair.at("Archive"), UnorderedElementsAre("starred archive", "archive", "only zebra"));
+    EXPECT_THAT(pair.at("Archive"),
+                UnorderedElementsAre("starred archive", "archive", "only zebra"));
     EXPECT_THAT(pair.at("Work"), ElementsAre("inbox and work", "three labels"));
 }
 
@@ -230,8 +234,8 @@ TEST(GmailMailboxes, OnlyWhatIsSelectedCounts) {
     Filled pair;
     pair.options.names.exclude = {"INBOX", "Work*"};
     const auto summary = pair.copy();
-    EXPECT_THAT(pair.at("Archive"), UnorderedElementsAre("inbox only", "inbox and work",
-                                                         "starred archive", "archive"))
+    EXPECT_THAT(pair.at("Archive"),
+                UnorderedElementsAre("inbox only", "inbox and work", "starred archive", "archive"))
         << describe(summary);
     EXPECT_THAT(pair.at("Zebra"), ElementsAre("three labels"));
 }
@@ -321,8 +325,8 @@ TEST(GmailKeywords, LabelsAreKeywords) {
     EXPECT_THAT(pair.at("INBOX"), ElementsAre("inbox only", "inbox and work"));
     EXPECT_THAT(pair.at("Archive"), ElementsAre("three labels", "starred archive", "archive"));
     const auto archive = pair.destination.messages(kUser, "Archive");
-    EXPECT_EQ(archive[0].flags, (imapd::FlagSet{"\\Seen", "Work", "Work_2024", "Zebra",
-                                                "$Important"}));
+    EXPECT_EQ(archive[0].flags,
+              (imapd::FlagSet{"\\Seen", "Work", "Work_2024", "Zebra", "$Important"}));
     EXPECT_EQ(archive[1].flags, (imapd::FlagSet{"\\Flagged"}));
     EXPECT_EQ(pair.destination.messages(kUser, "INBOX")[1].flags, (imapd::FlagSet{"Work"}));
     EXPECT_THAT(notices(summary, report::NoticeKind::labels),

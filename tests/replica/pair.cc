@@ -138,8 +138,7 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
 
 std::vector<report::AccountSummary> Pair::run() {
     std::vector<report::AccountSummary> summaries(accounts.size());
-    const bool ended =
-        scheduler_.run(pass(summaries, 0), kStepsMax, scheduler_.now() + Nanos(24h));
+    const bool ended = scheduler_.run(pass(summaries, 0), kStepsMax, scheduler_.now() + Nanos(24h));
     EXPECT_TRUE(ended) << "the pass did not end";
     for (const auto& summary : summaries)
         EXPECT_TRUE(summary.messages.balanced()) << describe(summary);

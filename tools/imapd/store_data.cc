@@ -152,10 +152,10 @@ std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, c
     // What stands above comes first (RFC 3501, section 6.3.3: "SHOULD create").
     if (b.separator != '\0') {
         const std::size_t cut = name.rfind(b.separator);
-        const bool is_space = cut != std::string_view::npos &&
-                              name.substr(0, cut + 1) == b.shared_prefix;
-        const bool above = cut != std::string_view::npos && cut > 0 &&
-                           cut + 1 > b.prefix.size() && !is_space;
+        const bool is_space =
+            cut != std::string_view::npos && name.substr(0, cut + 1) == b.shared_prefix;
+        const bool above =
+            cut != std::string_view::npos && cut > 0 && cut + 1 > b.prefix.size() && !is_space;
         if (above && !mailbox(account, name.substr(0, cut), b)) {
             create(account, name.substr(0, cut), b);
         }

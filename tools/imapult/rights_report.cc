@@ -95,11 +95,11 @@ std::string rights_html(const Outcome& outcome) {
     std::string rows;
     for (const auto& account : outcome.summary.accounts) {
         for (const campaign::UnsetRight& right : account.unset_rights) {
-            rows += fmt::format(
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                escape_html(safe(right.account)), escape_html(safe(right.mailbox)),
-                escape_html(safe(right.identifier)), escape_html(right.rights),
-                escape_html(safe(right.reason)));
+            rows +=
+                fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                            escape_html(safe(right.account)), escape_html(safe(right.mailbox)),
+                            escape_html(safe(right.identifier)), escape_html(right.rights),
+                            escape_html(safe(right.reason)));
         }
     }
     if (rows.empty()) return "";

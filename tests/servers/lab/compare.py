@@ -48,6 +48,12 @@ def _compare_mailbox(path, source, destination, flags, dates, ignored):
                 here.remove(message.digest)
             else:
                 yield f"{path}: missing at the destination: {_describe(message)}"
+        here = [m.digest for m in source]
+        for message in destination:
+            if message.digest in here:
+                here.remove(message.digest)
+            else:
+                yield f"{path}: only at the destination: {_describe(message)}, flags {sorted(message.flags)}"
         return
     for position, (a, b) in enumerate(zip(source, destination), 1):
         if a.digest != b.digest:
@@ -58,7 +64,7 @@ def _compare_mailbox(path, source, destination, flags, dates, ignored):
             yield f"{path}: message {position} has INTERNALDATE {b.date} instead of {a.date}"
 
 
-def differences(source, destination, flags=True, dates=True, ignored=frozenset()):
+def differences(source, destination, flags=True, dates=True, ignored=frozenset(), order=True):
     """The differences between two trees as sentences; empty when they are equal. A mailbox that only
     the destination has is a difference when it holds messages (servers create their own)."""
     out = []
@@ -66,7 +72,10 @@ def differences(source, destination, flags=True, dates=True, ignored=frozenset()
         if path not in destination:
             out.append(f"{path}: the mailbox is missing at the destination")
             continue
-        out.extend(_compare_mailbox(path, source[path], destination[path], flags, dates, ignored))
+        here, there = source[path], destination[path]
+        if not order:
+            here, there = (sorted(side, key=lambda m: (m.digest, m.date, sorted(m.flags))) for side in (here, there))
+        out.extend(_compare_mailbox(path, here, there, flags, dates, ignored))
     for path in sorted(set(destination) - set(source)):
         if destination[path]:
             out.append(f"{path}: {len(destination[path])} messages that the source does not have")

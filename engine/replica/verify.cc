@@ -21,6 +21,7 @@ struct Comparison {
     const Mailbox* source = nullptr;
     const Mailbox* destination = nullptr;
     const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
+    std::optional<LabelView> labels;               ///< Gmail
     FlagTable flags;
     std::vector<Meta> here, there;
     std::map<std::uint32_t, std::uint32_t> pairs;  ///< source UID -> destination UID
@@ -39,7 +40,8 @@ class Verifier {
                 tell(comparison, 0, 0, Difference::Kind::missing,
                      "the mailbox is not at the destination");
             counts().missing += here;
-        } else if (depth_ == report::VerifyDepth::counts) {
+        } else if (depth_ == report::VerifyDepth::counts &&
+                   !(comparison.labels && comparison.labels->box.represents)) {
             compare_counts(comparison);
         } else {
             auto done = co_await messages(comparison);
@@ -81,19 +83,20 @@ class Verifier {
         }
     }
 
-    Task<Result<std::vector<Meta>>> metadata(Session& session, const Mailbox& box,
-                                             FlagTable& flags) {
+    Task<Result<std::vector<Meta>>> metadata(Session& session, const Mailbox& box, FlagTable& flags,
+                                             const LabelView* labels) {
         SelectSink selected;
         auto examine = imap::source::examine(box.name, {}, session.encoding());
         if (!examine) co_return std::unexpected(std::move(examine).error());
         session::Ticket opened = session.start(std::move(*examine), &selected);
         const std::uint32_t last =
             box.uid_next && *box.uid_next > 0 ? *box.uid_next - 1 : UINT32_MAX - 1;
-        MetaSink metas(1, last, flags);
+        MetaSink metas(1, last, flags, labels);
         session::Ticket asked;
         if (last > 0 && box.messages != 0U) {
             imap::FetchItems items;
             items.flags = items.internal_date = items.size = true;
+            items.gm_labels = labels != nullptr;
             auto fetch = imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt,
                                                  session.encoding());
             if (!fetch) co_return std::unexpected(std::move(fetch).error());
@@ -112,12 +115,20 @@ class Verifier {
     }
 
     Task<Result<void>> messages(Comparison& comparison) {
-        auto here = co_await metadata(*sessions_.source, *comparison.source, comparison.flags);
+        const LabelView* labels = comparison.labels ? &*comparison.labels : nullptr;
+        auto here =
+            co_await metadata(*sessions_.source, *comparison.source, comparison.flags, labels);
         if (!here) co_return std::unexpected(std::move(here).error());
-        auto there =
-            co_await metadata(*sessions_.destination, *comparison.destination, comparison.flags);
+        auto there = co_await metadata(*sessions_.destination, *comparison.destination,
+                                       comparison.flags, nullptr);
         if (!there) co_return std::unexpected(std::move(there).error());
         comparison.here = std::move(*here);
+        if (labels != nullptr && labels->box.represents) {
+            // Compared in the mailbox that stands for them.
+            const auto elsewhere =
+                std::erase_if(comparison.here, [](const Meta& meta) { return meta.elsewhere; });
+            counts().equal += elsewhere;
+        }
         comparison.there = std::move(*there);
         if (comparison.record != nullptr) {
             auto known = co_await pairs_from_ledger(comparison);
@@ -297,12 +308,15 @@ Task<void> verify_steps(Account& account, Sessions& sessions, report::VerifyDept
         [&names](std::string_view name) { return names.of(name); });
     account.summary.mailboxes.total = placement.places.size();
     account.observer.account_listed(account.index, placement.places.size());
+    std::optional<Labels> labels;
+    if (account.source.gmail) labels.emplace(account.source, placement, account.options.labels);
     Verifier verifier(account, sessions, depth);
     for (const Place& place : placement.places) {
         if (account.stopping()) break;
         Comparison comparison;
         comparison.source = &account.source.mailboxes[place.source];
         comparison.destination = account.destination.find(place.name);
+        if (labels) comparison.labels = LabelView{&*labels, labels->box(comparison.source->name)};
         account.summary.messages.source += comparison.source->messages.value_or(0);
         const auto record = known.find(comparison.source->name);
         if (record != known.end() && comparison.destination != nullptr &&

@@ -316,6 +316,24 @@ TEST(GmailFirst, WhatLosesItsLabelGoesToTheNext) {
     EXPECT_THAT(pair.at("Zebra"), IsEmpty());
 }
 
+TEST(GmailVerify, AllMailIsNotExpectedTwice) {
+    using report::LabelPolicy;
+    for (const auto policy : {LabelPolicy::mailboxes, LabelPolicy::first, LabelPolicy::keywords}) {
+        Filled pair;
+        pair.options.labels = policy;
+        (void)pair.copy();
+        for (const auto depth : {report::VerifyDepth::counts, report::VerifyDepth::metadata,
+                                 report::VerifyDepth::content}) {
+            const auto good = pair.verify(depth);
+            EXPECT_EQ(good.result, report::RunResult::complete) << describe(good);
+            EXPECT_EQ(good.verify.missing + good.verify.different + good.verify.extra, 0U);
+        }
+        pair.destination.expunge(kUser, "Archive",
+                                 pair.destination.messages(kUser, "Archive")[0].uid);
+        EXPECT_EQ(pair.verify(report::VerifyDepth::metadata).verify.missing, 1U);
+    }
+}
+
 TEST(GmailKeywords, LabelsAreKeywords) {
     Filled pair;
     pair.options.labels = report::LabelPolicy::keywords;

@@ -91,7 +91,8 @@ std::uint32_t Pair::deliver(std::string_view account, std::string_view mailbox,
                               imapd::Date{1'690'000'000, 60});
 }
 
-Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint64_t kill_at) {
+Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint64_t kill_at,
+                      std::optional<report::VerifyDepth> verify) {
     sim::SimBlockingPool pool;
     sim::Weather weather;
     weather.latency = 5ms;
@@ -124,7 +125,8 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
             account.source_endpoint = endpoint("source", accounts[i]);
             account.destination_endpoint = endpoint("destination", accounts[i]);
             account.summary.account = accounts[i];
-            scope.spawn(replica::copy_account(account));
+            scope.spawn(verify ? replica::verify_account(account, *verify)
+                               : replica::copy_account(account));
         }
         co_await scope.join();
         for (std::size_t i = 0; i < all.size(); ++i) summaries[i] = std::move(all[i]->summary);
@@ -143,6 +145,14 @@ std::vector<report::AccountSummary> Pair::run() {
     for (const auto& summary : summaries)
         EXPECT_TRUE(summary.messages.balanced()) << describe(summary);
     return summaries;
+}
+
+report::AccountSummary Pair::verify(report::VerifyDepth depth) {
+    std::vector<report::AccountSummary> summaries(accounts.size());
+    const bool ended =
+        scheduler_.run(pass(summaries, 0, depth), kStepsMax, scheduler_.now() + Nanos(24h));
+    EXPECT_TRUE(ended) << "verify did not end";
+    return std::move(summaries.front());
 }
 
 void Pair::killed_copy(std::uint64_t nth) {

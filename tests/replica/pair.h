@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,9 @@ class Pair {
     /// One pass over all accounts at once. Fails the test if it does not end or does not balance.
     std::vector<report::AccountSummary> run();
     report::AccountSummary copy() { return std::move(run().front()); }
-    /// The same, killed at the `nth` commit to the ledger.
+    /// What `verify` says of the first account.
+    report::AccountSummary verify(report::VerifyDepth depth);
+    /// A copy, killed at the `nth` commit to the ledger.
     void killed_copy(std::uint64_t nth);
 
     /// Subjects in the order of the mailbox.
@@ -51,7 +54,8 @@ class Pair {
     }
 
   private:
-    runtime::Task<void> pass(std::vector<report::AccountSummary>& summaries, std::uint64_t kill_at);
+    runtime::Task<void> pass(std::vector<report::AccountSummary>& summaries, std::uint64_t kill_at,
+                             std::optional<report::VerifyDepth> verify = {});
 
     runtime::TaskScope servers_;
     std::shared_ptr<dedup::MemoryDisk> disk_;

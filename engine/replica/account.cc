@@ -341,8 +341,8 @@ void plan_labels(Run& run) {
     account.gmail = std::make_shared<LabelRun>(
         Labels(account.source, run.placement, account.options.labels), run.jobs, run.orphans);
     for (const auto& job : run.jobs)
-        job->labels =
-            LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name)};
+        job->labels = LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name),
+                                &job->homes};
 }
 
 void plan_jobs(Run& run) {
@@ -581,7 +581,11 @@ Task<void> run_lanes(Run& run) {
             }
         }
         sort_by_size(queue);
-        const std::size_t lanes = lanes_for(run, phase, queue);
+        std::size_t lanes = lanes_for(run, phase, queue);
+        if (phase == Phase::copy && account.gmail && account.gmail->labels.carries()) {
+            std::ranges::sort(queue, {}, [](const auto& job) { return job->labels->box.rank; });
+            lanes = 1;  // each builds on those before
+        }
         runtime::TaskScope scope(account.environment.scheduler);
         for (std::size_t i = 0; i < lanes; ++i) {
             if (i == all.size()) all.emplace_back(account, static_cast<unsigned>(i));

@@ -40,13 +40,39 @@ Task<Result<void>> Lane::promote(Job& job) {
     co_return Result<void>{};
 }
 
-/// A mailbox without a checkpoint, where others have one: what it shows may be known from them.
+/// Where messages are carried, the mailboxes come one after another in the order of their ranks, so
+/// that what is carried stands between its neighbours: what goes before must have arrived.
+Task<Result<void>> Lane::wait_for_better(Job& job) {
+    const auto busy = [&] {
+        return std::ranges::any_of(mine_, [&](const std::shared_ptr<Job>& other) {
+            return other.get() != &job && (other->windows_open > 0 || other->groups_open > 0);
+        });
+    };
+    while (!error_ && busy()) co_await wake_.wait();
+    if (error_) co_return std::unexpected(*error_);
+    co_return Result<void>{};
+}
+
+/// What is known by now of messages that other mailboxes have, too.
 Task<Result<void>> Lane::look_up_copies(Job& job) {
-    const bool is_new_among_old = job.labels && account_->gmail->delta && !job.record.complete;
-    if (!is_new_among_old || account_->gmail->last_round) co_return Result<void>{};
+    if (!job.labels || job.todo.empty() || account_->gmail->last_round || job.labels->box.alone)
+        co_return Result<void>{};
+    LabelRun& run = *account_->gmail;
+    if (run.labels.carries()) {
+        auto waited = co_await wait_for_better(job);
+        if (!waited) co_return waited;
+    }
+    // A mailbox without a checkpoint among others that have one: any of them may know it.
+    const bool anywhere = run.delta && !job.record.complete;
     std::set<std::uint64_t> objects;
-    for (const Meta& meta : job.todo) objects.insert(meta.object);
-    co_return co_await add_copies(*account_, std::move(objects));
+    for (const Meta& meta : job.todo) {
+        if (meta.elsewhere || anywhere) objects.insert(meta.object);
+    }
+    if (objects.empty() || !(run.labels.carries() || anywhere)) co_return Result<void>{};
+    if (!run.delta) run.copies.clear();
+    std::set<unsigned> ranks;
+    if (!anywhere) ranks = job.homes;
+    co_return co_await add_copies(*account_, std::move(objects), std::move(ranks));
 }
 
 /// Takes out of todo what another mailbox stands for, or will stand for; marks what is carried over

@@ -99,6 +99,7 @@ struct Job {
     std::optional<LabelView> labels;
     std::vector<std::uint32_t> promote;   ///< source UIDs, represented by what is gone
     std::vector<std::uint32_t> promoted;  ///< rising; of these, those at home here now
+    std::set<unsigned> homes;             ///< ranks of the mailboxes that go before this one
     std::vector<std::uint64_t> put_off;   ///< objects left to the last round
     std::uint64_t labelled = 0, represented = 0;
 

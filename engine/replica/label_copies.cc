@@ -33,7 +33,8 @@ Task<Result<std::vector<Known>>> find_gone(Account& account) {
 
 }  // namespace
 
-Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t> wanted) {
+Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t> wanted,
+                                        std::set<unsigned> ranks) {
     wanted.erase(0);
     if (wanted.empty()) co_return KnownObjects{};
     const std::vector<std::shared_ptr<Job>>& jobs = account.gmail->jobs;
@@ -41,7 +42,8 @@ Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t
     co_return co_await account.read_ledger([&]() -> Result<KnownObjects> {
         KnownObjects out;
         for (const std::shared_ptr<Job>& job : jobs) {
-            if (job->record_is_new) continue;
+            const bool asked = ranks.empty() || ranks.contains(job->labels->box.rank);
+            if (job->record_is_new || !asked) continue;
             auto visited = ledger.visit_messages(
                 job->record.id, 1, UINT32_MAX, [&](const dedup::MessageRecord& record) {
                     if (record.gone || !wanted.contains(record.object)) return true;
@@ -106,10 +108,11 @@ Task<Result<void>> before_last_round(Account& account) {
     co_return co_await add_copies(account, std::move(wanted));
 }
 
-Task<Result<void>> add_copies(Account& account, std::set<std::uint64_t> wanted) {
+Task<Result<void>> add_copies(Account& account, std::set<std::uint64_t> wanted,
+                              std::set<unsigned> ranks) {
     auto settled = co_await account.writer.drain();
     if (!settled) co_return settled;
-    auto known = co_await find_objects(account, std::move(wanted));
+    auto known = co_await find_objects(account, std::move(wanted), std::move(ranks));
     if (!known) co_return std::unexpected(std::move(known).error());
     for (auto& [object, what] : known->copies)
         account.gmail->copies[object] = to_leaver(std::move(what));

@@ -37,10 +37,13 @@ struct KnownObjects {
     std::unordered_map<std::uint64_t, Known> copies;            ///< at the destination, one each
     std::unordered_multimap<std::uint64_t, Known> represented;  ///< noted down only
 };
-Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t> wanted);
+Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t> wanted,
+                                        std::set<unsigned> ranks = {});
 
-/// Adds where `wanted` stand to LabelRun::copies.
-Task<Result<void>> add_copies(Account& account, std::set<std::uint64_t> wanted);
+/// Adds where `wanted` stand to LabelRun::copies; `ranks`: only in these mailboxes, if any are
+/// given.
+Task<Result<void>> add_copies(Account& account, std::set<std::uint64_t> wanted,
+                              std::set<unsigned> ranks = {});
 
 /// Between survey and copying: what may be carried over, and what lost the mailbox that
 /// represented it (Job::promote).

@@ -1,7 +1,7 @@
 #include "engine/replica/labels.h"
 
 #include <algorithm>
-#include <set>
+#include <climits>
 
 #include "engine/base/text.h"
 #include "engine/replica/flags.h"
@@ -71,12 +71,18 @@ const Labels::Box& Labels::box(const std::string& wire_name) const {
     return found == boxes_.end() ? kNone : found->second;
 }
 
+std::optional<unsigned> Labels::home(const std::vector<std::string_view>& labels) const {
+    std::optional<unsigned> best;
+    for (const std::string_view label : labels) {
+        const auto rank = ranks_.find(label);
+        if (rank != ranks_.end()) best = std::min(best.value_or(UINT_MAX), rank->second);
+    }
+    return best;
+}
+
 bool Labels::is_elsewhere(const Box& here, const std::vector<std::string_view>& labels) const {
     if (here.alone) return false;
-    return std::ranges::any_of(labels, [&](std::string_view label) {
-        const auto rank = ranks_.find(label);
-        return rank != ranks_.end() && rank->second < here.rank;
-    });
+    return home(labels).value_or(UINT_MAX) < here.rank;
 }
 
 std::optional<dedup::Flags> flags_of(const imap::Fetch& fetch, const LabelView* view) {

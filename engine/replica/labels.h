@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,9 +32,13 @@ class Labels {
     };
     [[nodiscard]] const Box& box(const std::string& wire_name) const;
     [[nodiscard]] report::LabelPolicy policy() const { return policy_; }
+    /// The best rank among those of `labels`; nothing if none of them is a mailbox.
+    [[nodiscard]] std::optional<unsigned> home(const std::vector<std::string_view>& labels) const;
     /// Whether another of the message's mailboxes goes before `here`.
     [[nodiscard]] bool is_elsewhere(const Box& here,
                                     const std::vector<std::string_view>& labels) const;
+    /// A message may stand in several mailboxes of the destination.
+    [[nodiscard]] bool carries() const { return policy_ == report::LabelPolicy::mailboxes; }
     [[nodiscard]] bool has_all_mail() const { return has_all_mail_; }
     [[nodiscard]] bool as_keywords() const { return policy_ == report::LabelPolicy::keywords; }
 
@@ -48,6 +53,7 @@ class Labels {
 struct LabelView {
     const Labels* labels = nullptr;
     Labels::Box box;
+    std::set<unsigned>* homes = nullptr;  ///< receives the ranks of better mailboxes
 };
 
 /// The flags of a message; with `view` of the policy `keywords` its labels among them, and then

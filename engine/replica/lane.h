@@ -101,6 +101,7 @@ class Lane {
 
     // carry_labels.cc: Gmail
     Task<Result<void>> promote(Job& job);
+    Task<Result<void>> wait_for_better(Job& job);
     Task<Result<void>> look_up_copies(Job& job);
     void sort_by_labels(Job& job);
     static void count_put_off(Job& job);

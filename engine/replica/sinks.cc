@@ -64,8 +64,11 @@ bool MetaSink::on_untagged(const imap::Event& event) {
     Meta meta;
     meta.uid = *fetch->uid;
     meta.flags = flags_->intern(flags_of(*fetch, labels_).value_or(Flags{}));
-    if (labels_ != nullptr && fetch->gm_labels)
+    if (labels_ != nullptr && fetch->gm_labels) {
         meta.elsewhere = labels_->labels->is_elsewhere(labels_->box, *fetch->gm_labels);
+        if (meta.elsewhere && labels_->homes != nullptr)
+            labels_->homes->insert(*labels_->labels->home(*fetch->gm_labels));
+    }
     meta.size =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(fetch->size.value_or(0), UINT32_MAX));
     if (fetch->internal_date) {

@@ -132,7 +132,7 @@ Task<Result<void>> Lane::spare_last_copies(Job& job, std::vector<dedup::MessageR
     auto known = co_await find_objects(*account_, std::move(objects));
     if (!known) co_return std::unexpected(std::move(known).error());
     const std::size_t before = wanted.size();
-    const bool all_seen = account_->gmail->labels.has_all_mail();
+    const bool all_seen = !account_->gmail->labels.is_archive_left_out();
     std::erase_if(wanted, [&](const dedup::MessageRecord& record) {
         if (record.object == 0 || known->copies.contains(record.object)) return false;
         return !all_seen || known->represented.contains(record.object);

@@ -24,6 +24,7 @@ Task<Result<void>> find_mounts(Account& account, Session& source,
         AclSink sink;
     };
     std::deque<Asked> asked;
+    std::vector<session::Ticket> between;
     const Translation names = account.translation();
     const auto user = account.source.id.find("user");
     const auto is_self = [&](const std::string& who) {
@@ -41,7 +42,7 @@ Task<Result<void>> find_mounts(Account& account, Session& source,
         Asked& one = asked.emplace_back(&box, nullptr, AclSink(box.name));
         one.acl = source.start(std::move(*command), &one.sink);
         // Five refusals in a row end the connection; an OK between them starts anew.
-        (void)source.start(imap::source::noop());
+        between.push_back(source.start(imap::source::noop()));
     }
     std::optional<Error> error;
     for (Asked& one : asked) {
@@ -57,6 +58,7 @@ Task<Result<void>> find_mounts(Account& account, Session& source,
                             (owner.empty() ? std::string("somebody else") : printable(owner)) +
                             " and goes with that account";
     }
+    for (session::Ticket& ticket : between) (void)co_await source.finish(ticket);
     if (error) co_return std::unexpected(std::move(*error));
     co_return Result<void>{};
 }

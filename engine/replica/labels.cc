@@ -50,6 +50,12 @@ bool is_user_label(const Mailbox& box) {
 
 Labels::Labels(const Listing& source, const Placement& placement, LabelPolicy policy)
     : policy_(policy) {
+    is_archive_left_out_ = std::ranges::any_of(source.mailboxes, [&](const Mailbox& box) {
+        const bool placed = std::ranges::any_of(placement.places, [&](const Place& place) {
+            return &source.mailboxes[place.source] == &box && !place.name.empty();
+        });
+        return box.role == Role::all && box.space == Space::personal && !placed;
+    });
     for (const Place& place : placement.places) {
         const Mailbox& box = source.mailboxes[place.source];
         if (box.space != Space::personal || place.name.empty()) continue;
@@ -58,7 +64,6 @@ Labels::Labels(const Listing& source, const Placement& placement, LabelPolicy po
         is.alone = box.role == Role::trash || box.role == Role::junk;
         is.represents = !is.alone && (box.role == Role::all || policy != LabelPolicy::mailboxes);
         boxes_[box.name] = is;
-        has_all_mail_ = has_all_mail_ || box.role == Role::all;
         if (is.alone || box.role == Role::all) continue;
         const std::string_view system = system_label(box);
         ranks_[system.empty() ? box.name : std::string(system)] = is.rank;
@@ -118,6 +123,8 @@ std::string leave_out_views(Listing& source, const NameOptions& options, LabelPo
     const bool has_all = std::ranges::any_of(source.mailboxes, [&](const Mailbox& box) {
         return box.role == Role::all && box.selectable && is_selected(box.display(), options);
     });
+    const bool hidden = std::ranges::none_of(
+        source.mailboxes, [](const Mailbox& box) { return box.role == Role::all; });
     std::size_t views = 0, labels = 0;
     for (Mailbox& box : source.mailboxes) {
         if (!box.selectable || !box.left_out.empty() || box.space != Space::personal) continue;
@@ -144,6 +151,10 @@ std::string leave_out_views(Listing& source, const NameOptions& options, LabelPo
                            : "All Mail is not copied, so that labels become mailboxes, too";
             break;
     }
+    if (hidden)
+        out +=
+            "; All Mail is hidden from IMAP: what is archived is not copied, and cannot be told "
+            "from what is deleted";
     if (views > 0) out += "; Starred and Important are no mailboxes of their own";
     return out;
 }

@@ -39,12 +39,13 @@ class Labels {
                                     const std::vector<std::string_view>& labels) const;
     /// A message may stand in several mailboxes of the destination.
     [[nodiscard]] bool carries() const { return policy_ == report::LabelPolicy::mailboxes; }
-    [[nodiscard]] bool has_all_mail() const { return has_all_mail_; }
+    /// There is All Mail, and it is not copied: what is archived is not seen by us.
+    [[nodiscard]] bool is_archive_left_out() const { return is_archive_left_out_; }
     [[nodiscard]] bool as_keywords() const { return policy_ == report::LabelPolicy::keywords; }
 
   private:
     report::LabelPolicy policy_;
-    bool has_all_mail_ = false;
+    bool is_archive_left_out_ = false;
     std::map<std::string, Box, std::less<>> boxes_;       ///< by wire name
     std::map<std::string, unsigned, std::less<>> ranks_;  ///< by label
 };

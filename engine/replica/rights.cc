@@ -80,14 +80,14 @@ class Rights {
     Task<Result<void>> batch(std::size_t first, std::size_t last) {
         Session& source = *sessions_.source;
         std::deque<AclSink> sinks;
-        std::vector<session::Ticket> asked;
+        std::vector<session::Ticket> asked, between;
         for (std::size_t i = first; i < last; ++i) {
             auto get = imap::source::get_acl(targets_[i].source->name, source.encoding());
             AclSink& sink = sinks.emplace_back(targets_[i].source->name);
             asked.push_back(get ? source.start(std::move(*get), &sink) : nullptr);
             // Others' mailboxes refuse it: never many refusals in a row (Carbonio, Zimbra).
             if (targets_[i].source->space != Space::personal)
-                (void)source.start(imap::source::noop());
+                between.push_back(source.start(imap::source::noop()));
         }
         std::vector<Change> changes;
         std::optional<Error> error;
@@ -98,6 +98,7 @@ class Rights {
             // A NO: rights that this account may not see are not its to give.
             if (reply && reply->ok()) compare(i, sinks[i - first], changes);
         }
+        for (session::Ticket& ticket : between) (void)co_await source.finish(ticket);
         if (error) co_return std::unexpected(std::move(*error));
         co_return co_await write(std::move(changes));
     }
@@ -160,10 +161,11 @@ class Rights {
             co_return Result<void>{};
         }
         Session& session = *sessions_.destination;
+        std::vector<session::Ticket> between;
         for (Change& change : changes) {
             change.added = start(change, RightsMode::add, change.add);
             change.taken = start(change, RightsMode::remove, change.remove);
-            (void)session.start(imap::source::noop());  // never many refusals in a row
+            between.push_back(session.start(imap::source::noop()));  // no row of refusals
         }
         std::optional<Error> error;
         for (Change& change : changes) {
@@ -189,6 +191,7 @@ class Rights {
             }
             keep_base(targets_[change.target].id);
         }
+        for (session::Ticket& ticket : between) (void)co_await session.finish(ticket);
         store();
         if (error) co_return std::unexpected(std::move(*error));
         co_return Result<void>{};

@@ -46,9 +46,11 @@ class Numbers {
         return store.commit_and_wait(reserve());
     }
 
-    std::uint64_t take(Store& store) {
+    /// Read only, numbers name what will be forgotten: nothing is recorded of them.
+    std::uint64_t take(Store& store, bool read_only) {
         const std::lock_guard lock(mutex_);
         const std::uint64_t number = next_++;
+        if (read_only) return number;
         // Early, so that the record is durable long before its first number is in use.
         if (next_ + block_ / 2 >= reserved_) store.commit(reserve(), true, [](Result<void>) {});
         return number;
@@ -112,6 +114,11 @@ void Batch::put_refusal(AccountId account, const Refusal& refusal) {
 
 void Batch::erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t source_uid) {
     erase(writes_, Family::refusals, format::refusal_key(account, mailbox, source_uid));
+}
+
+void Batch::put_rights(AccountId account, const RightsRecord& rights) {
+    put(writes_, Family::accounts, format::rights_key(account, rights.mailbox),
+        format::encode(rights));
 }
 
 void Batch::put_pass(AccountId account, const Pass& pass) {
@@ -268,6 +275,7 @@ Result<AccountRecord> Ledger::open_account(const std::string& source,
         return std::unexpected(std::move(next).error());
     }
     record.id = static_cast<AccountId>(id);
+    if (state_->read_only) return record;
     WriteBatch batch;
     put(batch, Family::meta, std::string(format::kKeyNextAccount), format::encode_number(id + 1));
     put(batch, Family::accounts, name_key, format::encode_number(id));
@@ -301,20 +309,22 @@ Result<std::vector<AccountRecord>> Ledger::accounts() const {
     return records;
 }
 
+Result<std::vector<RightsRecord>> Ledger::rights(AccountId account) const {
+    return state_->all(Family::accounts, format::rights_range(account), format::decode_rights);
+}
+
 Result<std::vector<MailboxRecord>> Ledger::mailboxes(AccountId account) const {
     return state_->all(Family::mailboxes, format::range_of(account), format::decode_mailbox);
 }
 
 MailboxId Ledger::new_mailbox_id() {
-    IMAPULT_ASSERT(!state_->read_only);
-    const std::uint64_t id = state_->mailbox_ids.take(*state_->store);
+    const std::uint64_t id = state_->mailbox_ids.take(*state_->store, state_->read_only);
     IMAPULT_ASSERT(id <= UINT32_MAX);
     return static_cast<MailboxId>(id);
 }
 
 std::uint64_t Ledger::new_intent_sequence() {
-    IMAPULT_ASSERT(!state_->read_only);
-    return state_->intent_sequences.take(*state_->store);
+    return state_->intent_sequences.take(*state_->store, state_->read_only);
 }
 
 Result<std::vector<MessageRecord>> Ledger::messages(MailboxId mailbox, std::uint32_t first,
@@ -341,7 +351,7 @@ Result<std::vector<Refusal>> Ledger::refusals(AccountId account) const {
 Result<Ledger::Counts> Ledger::counts(MailboxId mailbox) const {
     Counts counts;
     IMAPULT_CHECK(visit_messages(mailbox, 0, UINT32_MAX, [&](const MessageRecord& record) {
-        ++counts.messages;
+        ++(record.state == MessageState::represented ? counts.represented : counts.messages);
         if (record.state == MessageState::refused) ++counts.refused;
         return true;
     }));

@@ -72,7 +72,7 @@ enum class MessageState : std::uint8_t {
     copied = 1,       ///< appended by us
     adopted = 2,      ///< was there already, found by identity
     refused = 3,      ///< the destination does not take it; see Refusal
-    represented = 4,  ///< the destination merged it with an equal one
+    represented = 4,  ///< another mailbox has it (Gmail's labels): there is no copy here
     repaired = 5,     ///< appended by us, changed, since the destination had refused the original
 };
 /// Appended by us, and whole.
@@ -101,8 +101,8 @@ struct Intent {
     std::uint32_t floor = 0;  ///< a destination UID below which the group cannot have landed
     struct Item {
         std::uint32_t source_uid = 0;
-        std::uint64_t size = 0;  ///< as the source tells it; 0: not known
-        Digest128 digest{};      ///< all zero: not known
+        std::uint64_t size = 0;              ///< as the source tells it; 0: not known
+        Digest128 digest{};                  ///< all zero: not known
         std::optional<std::int64_t> date{};  ///< INTERNALDATE, unix seconds
         std::optional<Flags> flags{};        ///< the source's, which it was or would be sent with
         bool operator==(const Item&) const = default;
@@ -138,6 +138,13 @@ struct AccountRecord {
     std::optional<Pass> last_pass{};
 };
 
+/// The rights on a mailbox as they were last carried over (replica/rights_text.h says how they are
+/// written).
+struct RightsRecord {
+    MailboxId mailbox = 0;
+    std::string text;
+};
+
 class Ledger;
 
 /// Changes to the ledger, committed together.
@@ -151,6 +158,7 @@ class Batch {
     void put_refusal(AccountId account, const Refusal& refusal);
     void erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t source_uid);
     void put_pass(AccountId account, const Pass& pass);
+    void put_rights(AccountId account, const RightsRecord& rights);
     void make_durable() { durable_ = true; }
     [[nodiscard]] bool empty() const { return writes_.changes.empty(); }
 
@@ -173,7 +181,8 @@ class Ledger {
     Result<AccountRecord> open_account(const std::string& source, const std::string& destination);
     Result<std::vector<AccountRecord>> accounts() const;
     Result<std::vector<MailboxRecord>> mailboxes(AccountId account) const;
-    /// Takes an unused mailbox id (never reused, also after a crash). Does not block.
+    /// Takes an unused mailbox id (never reused, also after a crash; of a ledger that is only read:
+    /// for this run). Does not block.
     MailboxId new_mailbox_id();
     /// Takes an intent sequence number. Does not block.
     std::uint64_t new_intent_sequence();
@@ -186,8 +195,9 @@ class Ledger {
                                 const std::function<bool(const MessageRecord&)>& visit) const;
     Result<std::vector<Intent>> intents(MailboxId mailbox) const;
     Result<std::vector<Refusal>> refusals(AccountId account) const;
+    Result<std::vector<RightsRecord>> rights(AccountId account) const;
     struct Counts {
-        std::uint64_t messages = 0, refused = 0, intents = 0;
+        std::uint64_t messages = 0, represented = 0, refused = 0, intents = 0;
     };
     Result<Counts> counts(MailboxId mailbox) const;
 

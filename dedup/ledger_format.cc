@@ -206,6 +206,10 @@ std::string refusal_key(AccountId account, MailboxId mailbox, std::uint32_t sour
     return w.take();
 }
 
+std::string rights_key(AccountId account, MailboxId mailbox) {
+    return "r" + key_of(account, mailbox);
+}
+
 std::string pass_key(AccountId account) {
     Writer w;
     w.u32(account);
@@ -226,6 +230,11 @@ Range message_range(MailboxId mailbox, std::uint32_t first_uid, std::uint32_t la
 
 Range account_range() {
     return {"i", "j"};
+}
+
+Range rights_range(AccountId account) {
+    // The key behind that of the greatest mailbox id.
+    return {rights_key(account, 0), rights_key(account, UINT32_MAX) + '\0'};
 }
 
 std::string encode_number(std::uint64_t value) {
@@ -521,6 +530,27 @@ Result<Pass> decode_pass(std::string_view key, std::string_view value) {
     if (layout == kLayoutLag) pass.lag_ms = r.varint();
     if (!r.clean()) return damage(Family::passes, key, "an unreadable pass");
     return pass;
+}
+
+std::string encode(const RightsRecord& rights) {
+    Writer w;
+    w.u8(kLayout);
+    w.text(rights.text);
+    return w.take();
+}
+
+Result<RightsRecord> decode_rights(std::string_view key, std::string_view value) {
+    Reader k(key);
+    RightsRecord rights;
+    if (k.u8() != 'r') k.refuse();
+    k.u32();
+    rights.mailbox = k.u32();
+    if (!k.clean()) return damage(Family::accounts, key, "a key of the wrong form");
+    Reader r(value);
+    if (r.u8() != kLayout) r.refuse();
+    rights.text = r.text();
+    if (!r.clean()) return damage(Family::accounts, key, "an unreadable list of rights");
+    return rights;
 }
 
 AccountId account_of_pass(std::string_view key) {

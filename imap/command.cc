@@ -372,6 +372,19 @@ Result<Command> uid_move(const UidSet& set, std::string_view to, EncodeOptions o
     return to_mailbox("UID MOVE", set, to, options);
 }
 
+Result<Command> set_acl(std::string_view wire_name, std::string_view identifier, RightsMode mode,
+                        std::string_view rights, EncodeOptions options) {
+    IMAPULT_CHECK(check_name(wire_name));
+    CommandWriter writer("SETACL", options);
+    const bool letters = std::ranges::all_of(
+        rights, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+    if (identifier.empty()) writer.fail("SETACL for nobody");
+    if (rights.empty() || !letters) writer.fail("not rights: " + printable(rights, 80));
+    writer.astring(wire_name).astring(identifier);
+    writer.raw(mode == RightsMode::add ? " +" : " -").raw(rights);
+    return writer.finish();
+}
+
 Result<Command> rename(std::string_view from, std::string_view to, EncodeOptions options) {
     IMAPULT_CHECK(check_name(from));
     IMAPULT_CHECK(check_name(to));

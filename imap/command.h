@@ -131,6 +131,10 @@ Result<Command> uid_expunge(const UidSet& set, EncodeOptions options);
 Result<Command> uid_copy(const UidSet& set, std::string_view to, EncodeOptions options);
 Result<Command> uid_move(const UidSet& set, std::string_view to, EncodeOptions options);
 Result<Command> rename(std::string_view from, std::string_view to, EncodeOptions options);
+/// SETACL (RFC 4314 §3.1) that adds to what `identifier` has, or takes from it; other rights stay.
+enum class RightsMode : std::uint8_t { add, remove };
+Result<Command> set_acl(std::string_view wire_name, std::string_view identifier, RightsMode mode,
+                        std::string_view rights, EncodeOptions options);
 }  // namespace destination
 
 /// INTERNALDATE: "17-Jul-1996 02:44:25 -0700", day zero-padded (RFC 9051 §9, date-time).

@@ -33,7 +33,8 @@ bool read_flags(Cursor& cursor, Fetch& fetch) {
         if (cursor.eat(')')) return true;
         const std::string_view flag = cursor.word();
         if (flag.empty()) return false;
-        // No destination takes such a word: it is left out, and costs neither message nor connection.
+        // No destination takes such a word: it is left out, and costs neither message nor
+        // connection.
         if (flag.size() > limits::kFlagBytesMax) continue;
         if (flags.empty()) flags.reserve(4);
         flags.push_back(flag);
@@ -45,7 +46,7 @@ bool read_flags(Cursor& cursor, Fetch& fetch) {
 }
 
 bool read_labels(Cursor& cursor, Fetch& fetch) {
-    fetch.gm_labels.clear();
+    auto& labels = fetch.gm_labels.emplace();
     if (!cursor.eat('(')) {
         const auto nil = cursor.string();
         return nil && nil->nil;
@@ -55,8 +56,8 @@ bool read_labels(Cursor& cursor, Fetch& fetch) {
         if (cursor.eat(')')) return true;
         const auto label = cursor.string();
         if (!label) return false;
-        fetch.gm_labels.push_back(label->view);
-        if (fetch.gm_labels.size() > limits::kFlagsPerMessageMax) {
+        labels.push_back(label->view);
+        if (labels.size() > limits::kFlagsPerMessageMax) {
             cursor.context().pass_limit("too many labels on a message");
             return false;
         }

@@ -176,7 +176,7 @@ struct Fetch {
     std::optional<std::uint64_t> modseq;
     std::string_view email_id, thread_id;
     std::optional<std::uint64_t> gm_message_id, gm_thread_id;
-    std::vector<std::string_view> gm_labels;
+    std::optional<std::vector<std::string_view>> gm_labels;  ///< absent: not told; wire form
     std::string_view digest_sha1;  ///< Cyrus DIGEST.SHA1
     enum class Body : std::uint8_t { absent, nil, streamed } body = Body::absent;
     std::uint64_t body_bytes = 0;  ///< octets streamed for it

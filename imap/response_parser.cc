@@ -340,7 +340,9 @@ struct ResponseParser::State {
         if (fetch.flags) {
             for (auto& flag : *fetch.flags) visit(flag);
         }
-        for (auto& label : fetch.gm_labels) visit(label);
+        if (fetch.gm_labels) {
+            for (auto& label : *fetch.gm_labels) visit(label);
+        }
     }
     /// Copies what `fetch` points to, because the bytes it came in are about to go.
     void keep_fetch_views() {

@@ -20,6 +20,8 @@ MessageCounts& MessageCounts::operator+=(const MessageCounts& other) {
     moved += other.moved;
     gone_at_source += other.gone_at_source;
     kept_by_limit += other.kept_by_limit;
+    labelled += other.labelled;
+    represented += other.represented;
     return *this;
 }
 
@@ -44,6 +46,12 @@ ByteCounts& ByteCounts::operator+=(const ByteCounts& other) {
 RoundTrips& RoundTrips::operator+=(const RoundTrips& other) {
     source += other.source;
     destination += other.destination;
+    return *this;
+}
+
+RightsCounts& RightsCounts::operator+=(const RightsCounts& other) {
+    given += other.given;
+    taken += other.taken;
     return *this;
 }
 
@@ -185,6 +193,12 @@ std::string_view name_of(NoticeKind kind) {
             return "identity";
         case NoticeKind::destination_changed:
             return "destination_changed";
+        case NoticeKind::labels:
+            return "labels";
+        case NoticeKind::left_out:
+            return "left_out";
+        case NoticeKind::rights:
+            return "rights";
         case NoticeKind::insecure:
             return "insecure";
         case NoticeKind::estimate:

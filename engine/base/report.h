@@ -70,6 +70,9 @@ struct MessageCounts {
     std::uint64_t gone_at_source = 0;  ///< copied or adopted earlier, still at the destination
     std::uint64_t kept_by_limit = 0;   ///< of these: not deleted because of --delete-limit
     std::uint64_t not_reached = 0;
+    // Gmail; parts of already_there.
+    std::uint64_t labelled = 0;     ///< carried to another mailbox because a label says so
+    std::uint64_t represented = 0;  ///< noted down: another mailbox has the message
 
     [[nodiscard]] bool balanced() const {
         return source == already_there + copied + adopted + refused + skipped;
@@ -146,6 +149,44 @@ struct Repair {
     std::string kept_as;  ///< file with the original octets; empty if none was written
 };
 
+/// A right on a mailbox that the destination did not take or cannot express, to be given by hand.
+struct UnsetRight {
+    std::string account;     ///< AccountSpec::name
+    std::string mailbox;     ///< source's decoded name
+    std::string identifier;  ///< as the source writes it
+    std::string rights;      ///< letters of RFC 4314
+    std::string reason;      ///< why it was not written, a sentence
+    /// For `carbonio prov`: the grant, and the folder shown to the grantee (run all grants first).
+    /// Empty where there is no such thing.
+    std::string grant_line, mount_line;
+};
+struct RightsCounts {
+    std::uint64_t given = 0;  ///< entries written; in a dry run: would be
+    std::uint64_t taken = 0;  ///< entries from which rights were taken, as at the source
+    RightsCounts& operator+=(const RightsCounts& other);
+    bool operator==(const RightsCounts&) const = default;
+};
+
+/// Whether rights on mailboxes (ACL) are carried over.
+enum class RightsPolicy : std::uint8_t {
+    none,
+    automatic,  ///< as copy; a pass that finds nothing else changed asks only of new mailboxes
+    copy,       ///< written; listed where the destination does not take them
+    list,       ///< only listed
+};
+
+/// What becomes of Gmail's labels (X-GM-EXT-1); every message is fetched once in any case.
+enum class LabelPolicy : std::uint8_t {
+    mailboxes,  ///< a message stands in the mailbox of each label
+    first,      ///< in one: its first label's, else Sent or Drafts, else INBOX, else All Mail
+    keywords,   ///< in one of Gmail's own, with a keyword for each label
+};
+
+/// Whose mailboxes of the source are copied (namespaces, RFC 2342).
+struct Spaces {
+    bool personal = true, other = false, shared = false;
+};
+
 /// Something seen and said, which is no failure.
 enum class NoticeKind : std::uint8_t {
     deleted_at_source,    ///< messages copied earlier are gone at the source
@@ -164,6 +205,9 @@ enum class NoticeKind : std::uint8_t {
     capability,           ///< an extension is missing; slower or less exact, and why
     identity,             ///< logged in as somebody else than asked, or cannot tell
     destination_changed,  ///< somebody else changed the destination since the last pass
+    labels,               ///< what becomes of Gmail's labels
+    left_out,             ///< a mailbox that is not this account's to copy
+    rights,               ///< of rights on mailboxes
     insecure,             ///< clear text or unchecked certificate
     estimate,             ///< of `check`: what a copy would take
     other,
@@ -247,6 +291,8 @@ struct AccountSummary {
     double seconds = 0;
     std::vector<Refusal> refusals;
     std::vector<Notice> notices;
+    RightsCounts rights;
+    std::vector<UnsetRight> unset_rights;
     std::vector<Difference> differences;
     std::vector<Repair> repairs;
     std::vector<VerifiedMailbox> verified;

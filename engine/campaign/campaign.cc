@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -15,6 +16,7 @@
 #include "engine/campaign/follow.h"
 #include "engine/net/ring_connector.h"
 #include "engine/replica/account.h"
+#include "engine/replica/foreign.h"
 #include "engine/runtime/ring.h"
 #include "engine/runtime/thread_pool.h"
 
@@ -49,6 +51,38 @@ class SharedRate final : public replica::RateLimiter {
     Nanos free_at_{0};
 };
 
+/// Who copies what several accounts see: who has done so in an earlier run, else who is first.
+class SharedClaims final : public replica::Claims {
+  public:
+    /// What the ledger says that accounts of this run have copied.
+    void remember(const Options& options, const dedup::Ledger& ledger) {
+        const auto rows = ledger.accounts();
+        if (!rows) return;
+        for (std::size_t i = 0; i < options.accounts.size(); ++i) {
+            const AccountSpec& spec = options.accounts[i];
+            for (const dedup::AccountRecord& row : *rows) {
+                const bool same = row.source == spec.source.account() &&
+                                  row.destination == spec.destination.account();
+                const auto boxes =
+                    same ? ledger.mailboxes(row.id) : Result<std::vector<dedup::MailboxRecord>>();
+                if (!same || !boxes) continue;
+                for (const dedup::MailboxRecord& box : *boxes) {
+                    if (!box.archived)
+                        taken_.try_emplace(replica::claim_key(spec.source, box.source_name), i);
+                }
+            }
+        }
+    }
+    std::size_t take(const std::string& mailbox, std::size_t account) override {
+        const std::lock_guard lock(mutex_);
+        return taken_.try_emplace(mailbox, account).first->second;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::map<std::string, std::size_t> taken_;
+};
+
 /// What the shards share.
 struct Campaign {
     Campaign(const Options& options_in, Observer& observer_in, StopToken& stop_in)
@@ -59,6 +93,7 @@ struct Campaign {
     StopToken& stop;
     replica::Options replica_options;
     std::unique_ptr<SharedRate> rate;
+    SharedClaims claims;
     std::unique_ptr<dedup::Ledger> ledger;
     runtime::ThreadPool blocking{kBlockingThreads};
     std::shared_ptr<net::TlsClientContext> tls;
@@ -237,6 +272,13 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
     out.names.exclude = options.exclude;
     out.names.map = options.map;
     out.names.special_use = options.special_use;
+    out.names.spaces = {options.spaces.personal, options.spaces.other, options.spaces.shared};
+    out.rights = options.rights;
+    out.labels = options.labels;
+    auto people = std::make_shared<replica::People>();
+    for (const AccountSpec& account : options.accounts)
+        people->add(account.source.user, account.destination.user);
+    out.people = std::move(people);
     out.subscriptions = options.subscriptions;
     out.dry_run = options.dry_run;
     out.retry_refused = options.retry_refused;
@@ -289,6 +331,10 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
     if (options.bytes_per_second_max > 0) {
         campaign.rate = std::make_unique<SharedRate>(options.bytes_per_second_max);
         campaign.replica_options.rate = campaign.rate.get();
+    }
+    if (campaign.replica_options.names.spaces.beyond_personal()) {
+        campaign.claims.remember(options, *campaign.ledger);
+        campaign.replica_options.claims = &campaign.claims;
     }
     campaign.tls = std::make_shared<net::TlsClientContext>();
     campaign.order = order_of(options, *campaign.ledger);

@@ -44,6 +44,9 @@ struct Options {
     std::vector<std::string> include;  ///< empty: all
     std::vector<std::string> exclude;  ///< wins over include
     std::vector<NameMap> map;
+    Spaces spaces;
+    LabelPolicy labels = LabelPolicy::mailboxes;
+    RightsPolicy rights = RightsPolicy::automatic;
 
     bool dry_run = false;  ///< nothing is written to the destination; counters tell the plan
     bool special_use = true;

@@ -5,9 +5,12 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/foreign.h"
+#include "engine/replica/label_copies.h"
 #include "engine/replica/lane.h"
 #include "engine/replica/readback.h"
 #include "engine/replica/renames.h"
+#include "engine/replica/rights.h"
 #include "engine/replica/survey.h"
 
 namespace imapult::replica {
@@ -97,7 +100,7 @@ Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Pla
             others.push_back(session.start(imap::source::noop()));
         }
     }
-    auto listing = co_await list_mailboxes(session, {});
+    auto listing = co_await list_mailboxes(session, {}, account.destination.asked);
     std::vector<session::Reply> replies;
     std::optional<Error> error;
     for (session::Ticket& ticket : creates) {
@@ -119,7 +122,7 @@ Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Pla
 void make_strict(Place& place, const Listing& destination, const std::vector<Place>& all) {
     for (std::string& part : place.path) part = holdable(part, destination.separator, true);
     const std::string base = place.path.back();
-    place.name = wire_name(place.path, destination);
+    place.name = wire_name(place, destination);
     const auto taken = [&] {
         return std::any_of(all.begin(), all.end(), [&](const Place& other) {
             return &other != &place && other.name == place.name;
@@ -127,7 +130,7 @@ void make_strict(Place& place, const Listing& destination, const std::vector<Pla
     };
     for (unsigned n = 2; taken(); ++n) {
         place.path.back() = base + " (" + std::to_string(n) + ")";
-        place.name = wire_name(place.path, destination);
+        place.name = wire_name(place, destination);
     }
     place.mapped_because = "the destination refused the name";
 }
@@ -201,7 +204,7 @@ Task<Result<void>> create_missing(Run& run) {
         if (may_be_below || is_below_inbox) naming.prefix = std::string("INBOX") + naming.separator;
         if (may_be_below) {
             names = Names::below_inbox;
-            for (Place* place : missing) place->name = wire_name(place->path, naming);
+            for (Place* place : missing) place->name = wire_name(*place, naming);
         } else if (names != Names::strict) {
             names = Names::strict;
             for (Place* place : missing) make_strict(*place, naming, run.placement.places);
@@ -311,15 +314,48 @@ std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
     return found;
 }
 
+/// Labels: what leaves one mailbox may be shown by another that does not change.
+bool all_are_looked_at(const Run& run) {
+    Account& account = run.account;
+    if (!account.source.gmail) return false;
+    return std::ranges::any_of(
+               run.placement.places,
+               [&](const Place& place) {
+                   const Mailbox& box = account.source.mailboxes[place.source];
+                   const dedup::MailboxRecord* record = find_record(run, box.name);
+                   return record == nullptr || account.source.has_lost(record->source_name) ||
+                          !is_unchanged(account, box, account.destination.find(place.name),
+                                        *record);
+               }) ||
+           std::ranges::any_of(run.records, [&](const dedup::MailboxRecord& record) {
+               const bool to_remove =
+                   (account.options.remove.mirror && record.gone > 0) || record.removing;
+               return !record.archived &&
+                      (to_remove || account.source.has_lost(record.source_name));
+           });
+}
+
+/// Behind plan_jobs.
+void plan_labels(Run& run) {
+    Account& account = run.account;
+    if (!account.source.gmail) return;
+    account.gmail = std::make_shared<LabelRun>(
+        Labels(account.source, run.placement, account.options.labels), run.jobs, run.orphans);
+    for (const auto& job : run.jobs)
+        job->labels = LabelView{&account.gmail->labels, account.gmail->labels.box(job->source_name),
+                                &job->homes};
+}
+
 void plan_jobs(Run& run) {
     Account& account = run.account;
     dedup::Batch archived;
+    const bool look_at_all = all_are_looked_at(run);
     for (Place& place : run.placement.places) {
         if (place.name.empty()) continue;
         const Mailbox& box = account.source.mailboxes[place.source];
         const Mailbox* there = account.destination.find(place.name);
         const dedup::MailboxRecord* record = find_record(run, box.name);
-        if (record != nullptr && is_unchanged(account, box, there, *record)) {
+        if (record != nullptr && !look_at_all && is_unchanged(account, box, there, *record)) {
             ++account.summary.mailboxes.unchanged;
             account.observer.mailbox_started(account.index, box.display(), record->source_messages,
                                              0, 0);
@@ -364,7 +400,7 @@ void plan_jobs(Run& run) {
         run.jobs.push_back(std::move(job));
     }
     for (const dedup::MailboxRecord& record : run.records) {
-        if (record.archived || account.source.holds(record.source_name)) continue;
+        if (record.archived || !account.source.has_lost(record.source_name)) continue;
         // Nothing of it is left to be followed, or another mailbox goes to its place now: what
         // stands there is recognised as that one's.
         const bool settled =
@@ -395,11 +431,9 @@ void tell_names(Run& run) {
     Account& account = run.account;
     for (const Place& place : run.placement.places) {
         if (place.mapped_because.empty() || place.name.empty()) continue;
-        std::string to;
-        for (const std::string& part : place.path) to += (to.empty() ? "" : "/") + part;
         account.notice(printable(account.source.mailboxes[place.source].display()),
                        report::NoticeKind::name_mapped,
-                       "goes to \"" + printable(to) + "\": " + place.mapped_because);
+                       "goes to \"" + printable(display_of(place)) + "\": " + place.mapped_because);
     }
 }
 
@@ -424,6 +458,8 @@ void balance(Run& run) {
         books.adopted += job->adopted;
         books.flags_updated += job->flags_updated;
         books.moved += job->moved;
+        books.labelled += job->labelled;
+        books.represented += job->represented;
         const std::uint64_t done = job->copied + job->adopted;
         std::uint64_t refused =
             account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
@@ -490,6 +526,15 @@ JobQueue to_copy(const Run& run) {
     return queue;
 }
 
+/// Gmail: what was put off.
+JobQueue to_label(const Run& run) {
+    JobQueue queue;
+    for (const auto& job : run.jobs) {
+        if (!job->failed && !job->put_off.empty()) queue.push_back(job);
+    }
+    return queue;
+}
+
 /// Where something is gone at the source and its copy may go, or a removal was begun.
 JobQueue to_remove(const Run& run) {
     JobQueue queue;
@@ -506,7 +551,7 @@ JobQueue to_remove(const Run& run) {
 std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
     constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
     const std::size_t most = std::max(1U, run.account.options.lanes);
-    if (phase != Phase::copy)
+    if (phase != Phase::copy && phase != Phase::labels)
         return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
     std::size_t busy = 0;
     for (const auto& job : queue) {
@@ -522,13 +567,26 @@ Task<void> run_lanes(Run& run) {
     std::deque<Lane> all;
     all.emplace_back(account, 0U)
         .take(std::move(run.sessions.source), std::move(run.sessions.destination));
-    for (const Phase phase : {Phase::survey, Phase::copy, Phase::remove}) {
-        JobQueue queue = phase == Phase::survey ? to_survey(run)
-                         : phase == Phase::copy ? to_copy(run)
-                                                : to_remove(run);
+    for (const Phase phase : {Phase::survey, Phase::copy, Phase::labels, Phase::remove}) {
+        JobQueue queue = phase == Phase::survey   ? to_survey(run)
+                         : phase == Phase::copy   ? to_copy(run)
+                         : phase == Phase::labels ? to_label(run)
+                                                  : to_remove(run);
         if (queue.empty() || account.stopping()) continue;
+        if (account.gmail && (phase == Phase::copy || phase == Phase::labels)) {
+            auto known = phase == Phase::copy ? co_await before_copying(account)
+                                              : co_await before_last_round(account);
+            if (!known) {
+                account.give_up(std::move(known).error(), std::nullopt);
+                continue;
+            }
+        }
         sort_by_size(queue);
-        const std::size_t lanes = lanes_for(run, phase, queue);
+        std::size_t lanes = lanes_for(run, phase, queue);
+        if (phase == Phase::copy && account.gmail && account.gmail->labels.carries()) {
+            std::ranges::sort(queue, {}, [](const auto& job) { return job->labels->box.rank; });
+            lanes = 1;  // each builds on those before
+        }
         runtime::TaskScope scope(account.environment.scheduler);
         for (std::size_t i = 0; i < lanes; ++i) {
             if (i == all.size()) all.emplace_back(account, static_cast<unsigned>(i));
@@ -571,11 +629,13 @@ Task<void> store_pass(Run& run, std::int64_t started) {
 constexpr std::size_t kListedAnywayMax = 250;
 
 Placement place_run(Run& run) {
-    return place_mailboxes(run.account.source, run.account.destination, run.account.options.names,
-                           [&run](const std::string& name) {
-                               const dedup::MailboxRecord* record = find_record(run, name);
-                               return record != nullptr ? record->destination_name : std::string();
-                           });
+    return place_mailboxes(
+        run.account.source, run.account.destination, run.account.options.names,
+        [&run](const std::string& name) {
+            const dedup::MailboxRecord* record = find_record(run, name);
+            return record != nullptr ? record->destination_name : std::string();
+        },
+        [&run](std::string_view name) { return run.account.translation().of(name); });
 }
 
 /// Whether anything is to be done at the destination, as far as the source's listing tells.
@@ -585,7 +645,7 @@ bool needs_destination(Run& run) {
         if (record.archived) continue;
         const bool to_remove =
             (account.options.remove.mirror && record.gone > 0) || record.removing;
-        if (to_remove || !account.source.holds(record.source_name)) return true;
+        if (to_remove || account.source.has_lost(record.source_name)) return true;
     }
     account.destination_skipped = true;  // for is_unchanged
     const Placement placement = place_run(run);
@@ -597,6 +657,24 @@ bool needs_destination(Run& run) {
         });
     account.destination_skipped = false;
     return changed;
+}
+
+/// Every mailbox that has a place, with the id that its rights stand under in the ledger.
+std::vector<RightsTarget> rights_targets(const Run& run) {
+    std::vector<RightsTarget> targets;
+    for (const Place& place : run.placement.places) {
+        if (place.name.empty()) continue;
+        const Mailbox& box = run.account.source.mailboxes[place.source];
+        const auto job =
+            std::ranges::find(run.jobs, place.name, [](const auto& j) { return j->place.name; });
+        const dedup::MailboxRecord* record = find_record(run, box.name);
+        if (job != run.jobs.end()) {
+            targets.push_back({(*job)->record.id, &box, place});
+        } else if (record != nullptr) {
+            targets.push_back({record->id, &box, place});
+        }
+    }
+    return targets;
 }
 
 Task<void> copy_steps(Run& run) {
@@ -615,6 +693,11 @@ Task<void> copy_steps(Run& run) {
     check_identity(account, account.source, account.source_endpoint);
     check_identity(account, account.destination, account.destination_endpoint);
     if (account.fatal) co_return;
+    std::string views =
+        leave_out_views(account.source, account.options.names, account.options.labels);
+    if (!views.empty()) account.notice("", report::NoticeKind::labels, std::move(views));
+    auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
+    if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     if (!account.destination_skipped) {
         const std::function<Placement()> place = [&run] { return place_run(run); };
         auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
@@ -629,8 +712,12 @@ Task<void> copy_steps(Run& run) {
         co_await subscribe_existing(run);
     }
     if (!account.destination_skipped) tell_names(run);
+    tell_left_out(account);
     plan_jobs(run);
+    plan_labels(run);
     const bool work = !run.jobs.empty() || !to_survey(run).empty() || !to_remove(run).empty();
+    if (!account.destination_skipped)
+        (void)co_await carry_rights(account, run.sessions, rights_targets(run), !work);
     if (work) co_await run_lanes(run);
 }
 
@@ -679,7 +766,9 @@ Task<bool> open_and_list(Account& account, Sessions& sessions,
                 if (opened) {
                     session = std::move(*opened);
                     if (side == Side::source) enable_qresync(account, *session);
-                    auto listed = co_await list_mailboxes(*session, known);
+                    SpaceSet spaces = account.options.names.spaces;
+                    if (side == Side::destination) spaces.personal = true;
+                    auto listed = co_await list_mailboxes(*session, known, spaces);
                     if (listed) {
                         listing = std::move(*listed);
                         co_return;

@@ -2,6 +2,8 @@
 
 #include "engine/base/text.h"
 #include "engine/replica/account.h"
+#include "engine/replica/foreign.h"
+#include "engine/replica/labels.h"
 
 namespace imapult::replica {
 
@@ -11,9 +13,15 @@ Task<void> check_account(Account& account) {
     Sessions sessions;
     report::AccountSummary& summary = account.summary;
     if (co_await open_and_list(account, sessions)) {
-        const Placement placement =
-            place_mailboxes(account.source, account.destination, account.options.names,
-                            [](const std::string&) { return std::string(); });
+        (void)leave_out_views(account.source, account.options.names, account.options.labels);
+        // An error leaves mountpoints unnoticed: the rest of the estimate is worth having.
+        (void)co_await leave_out_foreign(account, *sessions.source, {});
+        tell_left_out(account);
+        const Translation names = account.translation();
+        const Placement placement = place_mailboxes(
+            account.source, account.destination, account.options.names,
+            [](const std::string&) { return std::string(); },
+            [&names](std::string_view name) { return names.of(name); });
         summary.mailboxes.total = placement.places.size();
         account.observer.account_listed(account.index, placement.places.size());
         std::uint64_t bytes = 0;
@@ -28,10 +36,9 @@ Task<void> check_account(Account& account) {
                 sizes_known = false;
             }
             if (!place.mapped_because.empty()) {
-                std::string to;
-                for (const std::string& part : place.path) to += (to.empty() ? "" : "/") + part;
                 account.notice(printable(box.display()), report::NoticeKind::name_mapped,
-                               "would go to \"" + printable(to) + "\": " + place.mapped_because);
+                               "would go to \"" + printable(display_of(place)) +
+                                   "\": " + place.mapped_because);
             }
         }
         std::string estimate = std::to_string(summary.messages.source) + " messages in " +

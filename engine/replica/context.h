@@ -13,6 +13,7 @@
 #include "engine/base/report.h"
 #include "engine/replica/mailbox.h"
 #include "engine/replica/names.h"
+#include "engine/replica/people.h"
 
 namespace imapult::replica {
 
@@ -24,8 +25,20 @@ class RateLimiter {
     virtual Nanos reserve(std::uint64_t bytes, Nanos now) = 0;
 };
 
+/// Mailboxes that several accounts see, and one copies; thread-safe.
+class Claims {
+  public:
+    virtual ~Claims() = default;
+    /// The account (an index) that copies `mailbox`: `account`, or who took it before.
+    virtual std::size_t take(const std::string& mailbox, std::size_t account) = 0;
+};
+
 struct Options {
     NameOptions names;
+    report::RightsPolicy rights = report::RightsPolicy::automatic;
+    std::shared_ptr<const People> people;  ///< the accounts of this run; null: nobody else
+    Claims* claims = nullptr;
+    report::LabelPolicy labels = report::LabelPolicy::mailboxes;
     bool subscriptions = true;
     bool dry_run = false;
     bool retry_refused = false;
@@ -71,10 +84,13 @@ class LedgerWriter {
 
 class Lane;
 struct Job;
+struct LabelRun;
 
 /// A message that an earlier pass copied and that is gone from its mailbox at the source: it may
 /// have been moved.
 struct Leaver {
+    Leaver(std::shared_ptr<Job> job_in, dedup::MessageRecord record_in)
+        : job(std::move(job_in)), record(std::move(record_in)) {}
     std::shared_ptr<Job> job;
     dedup::MessageRecord record;
     bool taken = false;  ///< found again
@@ -127,6 +143,7 @@ struct Account {
     bool search_refused = false;          ///< the source's UID SEARCH is not to be relied on
     std::string delete_to;                ///< wire name of --delete-to, once it is looked up
     std::optional<bool> delete_to_ready;  ///< it is there
+    std::shared_ptr<LabelRun> gmail;      ///< of a source whose mailboxes are labels
     std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass
     runtime::Event changed;  ///< a job or a lane finished, a fatal error came
 
@@ -143,6 +160,10 @@ struct Account {
     }
     report::Waiting waiting = report::Waiting::nothing;
 
+    /// Names of people of the source, at the destination.
+    [[nodiscard]] Translation translation() const {
+        return {options.people.get(), source_endpoint.user, destination_endpoint.user};
+    }
     [[nodiscard]] bool stopping() const { return stop.stopping() || fatal.has_value(); }
     void give_up(Error error, std::optional<Side> side) {
         if (!fatal) {

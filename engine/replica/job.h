@@ -13,6 +13,7 @@
 #include "dedup/ledger.h"
 #include "engine/replica/context.h"
 #include "engine/replica/flags.h"
+#include "engine/replica/labels.h"
 #include "engine/replica/names.h"
 #include "imap/uid_set.h"
 
@@ -26,6 +27,7 @@ struct Meta {
     std::uint32_t size = 0;   ///< RFC822.SIZE, capped; an estimate on some servers
     std::int16_t zone = 0;    ///< minutes east of UTC
     bool has_date = false;
+    bool elsewhere = false;    ///< Gmail: another mailbox goes before this one (labels.h)
     std::uint64_t object = 0;  ///< of EMAILID or X-GM-MSGID (dedup::object_of); 0: not told
 };
 static_assert(sizeof(Meta) <= 32);
@@ -74,6 +76,7 @@ struct Survey {
 struct Move {
     Meta meta;
     std::shared_ptr<Leaver> leaver;
+    bool stays = false;  ///< Gmail: where it was it is still, this is another label of it
 };
 
 /// A message that the destination said OK to, until it has been read back (readback.cc).
@@ -106,7 +109,15 @@ struct Job {
     /// again.
     std::optional<dedup::MailboxId> predecessor;
     imap::UidSet copied_before;  ///< at the destination
-    bool orphan = false;         ///< the mailbox is gone at the source; there is no place for it
+    // Gmail (labels.h).
+    std::optional<LabelView> labels;
+    std::vector<std::uint32_t> promote;   ///< source UIDs, represented by what is gone
+    std::vector<std::uint32_t> promoted;  ///< rising; of these, those at home here now
+    std::set<unsigned> homes;             ///< ranks of the mailboxes that go before this one
+    std::vector<std::uint64_t> put_off;   ///< objects left to the last round
+    std::uint64_t labelled = 0, represented = 0;
+
+    bool orphan = false;  ///< the mailbox is gone at the source; there is no place for it
 
     // The source as listed: what the checkpoint will say.
     std::uint32_t uid_validity = 0, uid_next = 0, messages = 0;

@@ -161,6 +161,7 @@ Task<Result<void>> Lane::attempt() {
             co_await pump_surveys();
             break;
         case Phase::copy:
+        case Phase::labels:
             scope.spawn(appender());
             scope.spawn(settler());
             co_await pump();
@@ -315,6 +316,7 @@ void Lane::reset_job(Job& job) {
     job.todo.clear();
     for (const Move& move : job.moves) move.leaver->taken = false;  // or known by its record
     job.moves.clear();
+    job.put_off.clear();
     job.moves_carried = 0;
     if (!job.survey.done) job.flags = FlagTable();
     job.flag_changes.clear();

@@ -33,6 +33,7 @@ using JobQueue = std::deque<std::shared_ptr<Job>>;
 enum class Phase : std::uint8_t {
     survey,  ///< what has changed where an earlier pass was (survey.cc)
     copy,    ///< messages and flags
+    labels,  ///< the same, of what was at home in another mailbox (Gmail, labels.h)
     remove,  ///< what is gone at the source (remove.cc)
 };
 
@@ -97,6 +98,14 @@ class Lane {
     Task<Result<void>> carry_before(std::shared_ptr<Job> job, std::uint32_t uid);
     Task<Result<void>> carry_out(std::shared_ptr<Job> job, Job& from, std::vector<Move> moves);
     Task<Result<void>> drop_originals(Job& from, const std::vector<Move>& moves);
+
+    // carry_labels.cc: Gmail
+    Task<Result<void>> promote(Job& job);
+    Task<Result<void>> wait_for_better(Job& job);
+    Task<Result<void>> look_up_copies(Job& job);
+    void sort_by_labels(Job& job);
+    static void count_put_off(Job& job);
+    Task<Result<void>> spare_last_copies(Job& job, std::vector<dedup::MessageRecord>& wanted);
 
     // remove.cc: deletions
     Task<Result<void>> remove_gone(std::shared_ptr<Job> job);

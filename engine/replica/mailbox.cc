@@ -299,23 +299,19 @@ Result<void> require_ok(const Result<session::Reply>& reply, Session& session,
     return {};
 }
 
-/// Adds the personal namespace's facts, decodes the names, guesses roles.
-Listing finish_listing(ListSink& sink) {
+/// Adds the namespaces' facts, decodes the names, guesses roles.
+Listing finish_listing(ListSink& sink, SpaceSet spaces) {
     Listing listing;
     sink.join();
     listing.id = std::move(sink.id);
     listing.quota = sink.storage;
-    std::vector<std::string> foreign;  // prefixes of other users' and shared namespaces
+    listing.asked = spaces;
     bool told = false;
-    if (sink.namespaces && !sink.namespaces->personal.empty()) {
-        listing.prefix = sink.namespaces->personal.front().prefix;
-        listing.separator = sink.namespaces->personal.front().separator;
+    if (sink.namespaces) listing.spaces = SpaceMap(*sink.namespaces);
+    if (const Namespace* own = listing.spaces.first(Space::personal)) {
+        listing.prefix = own->prefix;
+        listing.separator = own->separator;
         listing.namespaces_told = told = true;
-        for (const auto* spaces : {&sink.namespaces->other_users, &sink.namespaces->shared}) {
-            for (const auto& entry : *spaces) {
-                if (!entry.prefix.empty()) foreign.push_back(entry.prefix);
-            }
-        }
     }
     bool role_told = false;
     for (auto& [key, box] : sink.boxes) {
@@ -323,15 +319,22 @@ Listing finish_listing(ListSink& sink) {
             listing.separator = box.separator;
             told = true;
         }
-        if (box.role != Role::none && box.role != Role::inbox) role_told = true;
+        const bool special = box.role != Role::none && box.role != Role::inbox;
+        if (special && listing.spaces.foreign(box.name) == nullptr) role_told = true;
     }
     for (auto& [key, box] : sink.boxes) {
-        const bool is_foreign =
-            std::any_of(foreign.begin(), foreign.end(), [&](const std::string& p) {
-                const std::string bare = p.substr(0, p.size() - 1);
-                return box.name.starts_with(p) || box.name == bare;
-            });
-        if (is_foreign) continue;
+        const Namespace* foreign = listing.spaces.foreign(box.name);
+        if (!spaces.has(foreign == nullptr ? Space::personal : foreign->space)) continue;
+        if (foreign != nullptr) {
+            ForeignPath place = foreign_path(box.name, *foreign);
+            if (place.path.size() == place.root) continue;
+            box.path = std::move(place.path);
+            box.root = place.root;
+            box.space = foreign->space;
+            box.role = Role::none;
+            listing.mailboxes.push_back(std::move(box));
+            continue;
+        }
         const char separator = box.separator != 0   ? box.separator
                                : is_inbox(box.name) ? listing.separator
                                                     : '\0';
@@ -346,6 +349,24 @@ Listing finish_listing(ListSink& sink) {
     std::sort(listing.mailboxes.begin(), listing.mailboxes.end(),
               [](const Mailbox& a, const Mailbox& b) { return a.path < b.path; });
     return listing;
+}
+
+/// LIST "" "*" need not show what lies outside the personal namespace (RFC 2342 §4).
+Task<Result<void>> list_beyond(Session& session, ListSink& sink,
+                               const imap::source::ListOptions& options, SpaceSet spaces) {
+    std::vector<session::Ticket> tickets;
+    const SpaceMap map(*sink.namespaces);
+    for (const Namespace& space : map.all()) {
+        if (space.space == Space::personal || !spaces.has(space.space) || space.prefix.empty())
+            continue;
+        auto list = imap::source::list_pattern(space.prefix + "*", options, session.encoding());
+        if (list) tickets.push_back(session.start(std::move(*list), &sink));
+    }
+    for (session::Ticket& ticket : tickets) {
+        auto reply = co_await session.finish(ticket);
+        if (!reply) co_return std::unexpected(std::move(reply).error());
+    }
+    co_return Result<void>{};
 }
 
 }  // namespace
@@ -402,7 +423,8 @@ Mailbox* Listing::find(std::string_view wire_name) {
     return nullptr;
 }
 
-Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known) {
+Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known,
+                                     SpaceSet spaces) {
     const imap::CapabilitySet& can = session.capabilities();
     const bool list_status = can.has("LIST-STATUS");
     const bool extended = list_status || can.has("LIST-EXTENDED");
@@ -445,6 +467,11 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     auto fine = require_ok(listed, session, "list the mailboxes");
     if (!fine) co_return std::unexpected(std::move(fine).error());
 
+    if (spaces.beyond_personal() && sink.namespaces) {
+        auto more = co_await list_beyond(session, sink, options, spaces);
+        if (!more) co_return std::unexpected(std::move(more).error());
+    }
+
     // Some servers leave INBOX out of an extended LIST.
     if (!sink.boxes.contains("INBOX")) {
         Mailbox inbox;
@@ -453,9 +480,11 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     }
     sink.join();
     // A second round trip only for mailboxes without STATUS.
+    const SpaceMap map = sink.namespaces ? SpaceMap(*sink.namespaces) : SpaceMap();
     std::vector<std::pair<std::string, session::Ticket>> missing;
     for (const auto& [key, box] : sink.boxes) {
         if (!box.selectable || box.messages) continue;
+        if (!spaces.has(map.space_of(box.name))) continue;
         auto status = imap::source::status(box.name, items, session.encoding());
         if (status) missing.emplace_back(key, session.start(std::move(*status), &sink));
     }
@@ -471,7 +500,9 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
                            " mailboxes in one account");
     }
     if (const auto& failure = session.connection().failure()) co_return std::unexpected(*failure);
-    co_return finish_listing(sink);
+    Listing listing = finish_listing(sink, spaces);
+    listing.gmail = can.has("X-GM-EXT-1");
+    co_return listing;
 }
 
 }  // namespace imapult::replica

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/replica/spaces.h"
 #include "engine/session/session.h"
 
 namespace imapult::replica {
@@ -33,8 +34,12 @@ std::string_view use_attribute(Role role);
 
 struct Mailbox {
     std::string name;  ///< wire form, exactly as the server lists it
-    std::vector<std::string>
-        path;  ///< decoded components without the namespace's prefix: {"INBOX"}, {"Work", "2024"}
+    /// Decoded components without the personal namespace's prefix: {"INBOX"}, {"Work", "2024"}. Of
+    /// other namespaces the prefix stands in front: {"Other Users", "bob", "Work"}.
+    std::vector<std::string> path;
+    Space space = Space::personal;
+    std::size_t root = 0;  ///< how many components of path are the namespace's
+    std::string left_out;  ///< why it is not copied, a sentence; empty: it may be
     char separator = 0;
     bool selectable = true;
     bool subscribed = false;
@@ -50,10 +55,13 @@ struct Mailbox {
 
 /// Everything the first round trip after log-in tells of an account.
 struct Listing {
-    std::vector<Mailbox> mailboxes;  ///< personal namespace, sorted by path
+    std::vector<Mailbox> mailboxes;  ///< of the namespaces asked for, sorted by path
+    SpaceMap spaces;                 ///< all that the server has
+    SpaceSet asked;                  ///< those of `mailboxes`
     std::string prefix;              ///< of the personal namespace, wire form: "" or "INBOX."
     char separator = '/';            ///< of the personal namespace; 0: flat
     std::map<std::string, std::string> id;  ///< keys in lower case
+    bool gmail = false;                     ///< X-GM-EXT-1: mailboxes are labels
     bool namespaces_told = false;           ///< the server has NAMESPACE: prefix is what it says
     struct StorageQuota {
         std::uint64_t used_bytes = 0, limit_bytes = 0;
@@ -68,11 +76,18 @@ struct Listing {
         const Mailbox* box = find(wire_name);
         return box != nullptr && box->selectable;
     }
+    /// The account had such a mailbox and has it no more. What others have shown and show no more
+    /// is no sign of that, nor what was not asked for.
+    [[nodiscard]] bool has_lost(std::string_view wire_name) {
+        return asked.personal && spaces.foreign(wire_name) == nullptr && !holds(wire_name);
+    }
 };
 
 /// One round trip where the server has LIST-STATUS (RFC 5819) or `known` names every mailbox that
-/// exists; two otherwise. `known` are wire names that an earlier pass saw.
-Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known);
+/// exists; two otherwise, and one more for namespaces besides the personal one. `known` are wire
+/// names that an earlier pass saw.
+Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known,
+                                     SpaceSet spaces = {});
 
 /// The role that a top-level name suggests in one of the usual languages.
 Role role_by_name(std::string_view decoded_name);

@@ -75,8 +75,7 @@ std::map<std::shared_ptr<Job>, std::vector<std::uint32_t>> copies_of(
 
 /// Which messages of todo are to be carried over instead of fetched.
 Task<Result<void>> Lane::plan_moves(std::shared_ptr<Job> job) {
-    job->moves.clear();
-    job->moves_carried = 0;
+    job->moves_carried = 0;  // moves holds what labels say
     if (account_->leavers.empty() || job->todo.empty() || job->no_moves ||
         !destination_->capabilities().has("UIDPLUS")) {
         co_return Result<void>{};
@@ -99,8 +98,10 @@ Task<Result<void>> Lane::plan_moves(std::shared_ptr<Job> job) {
 Task<Result<void>> Lane::find_moves(std::shared_ptr<Job> job, std::vector<Move>& found) {
     std::vector<Move> likely;
     std::set<const Leaver*> chosen;
+    std::set<std::uint32_t> labelled;
+    for (const Move& move : job->moves) labelled.insert(move.meta.uid);
     for (const Meta& meta : job->todo) {
-        if (!meta.has_date) continue;
+        if (!meta.has_date || labelled.contains(meta.uid)) continue;
         const auto [first, last] = account_->leavers.equal_range(meta.size);
         bool by_id = false;
         for (auto at = first; at != last && meta.object != 0 && !by_id; ++at) {
@@ -253,6 +254,7 @@ Task<Result<void>> Lane::carry_before(std::shared_ptr<Job> job, std::uint32_t ui
             const dedup::MessageRecord& last = together.back().leaver->record;
             const dedup::MessageRecord& next = move.leaver->record;
             return move.leaver->job == from && next.state == last.state &&
+                   move.stays == together.back().stays &&
                    next.destination_uid > last.destination_uid;
         };
         while (is_next() && joins(job->moves[job->moves_carried]))
@@ -279,7 +281,8 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         const dedup::MessageRecord& old = move.leaver->record;
         // What we did not copy stays where it was.
         const bool ours = dedup::is_ours(old.state);
-        (mirror && ours && can_move ? to_move : to_copy).push_back(old.destination_uid);
+        (mirror && ours && can_move && !move.stays ? to_move : to_copy)
+            .push_back(old.destination_uid);
         dedup::Intent::Item& item =
             intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
         item.flags = old.base;  // what is carried keeps them
@@ -324,7 +327,7 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     }
     if (carried.validity != job->destination_uid_validity) carried.pairs.clear();
     dedup::Batch batch;
-    std::size_t arrived = 0;
+    std::size_t arrived = 0, labelled = 0;
     std::vector<Move> leftovers;  // copied, and to be deleted where they were
     for (Move& move : moves) {
         dedup::MessageRecord record = move.leaver->record;
@@ -338,7 +341,12 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         const bool is_moved =
             std::binary_search(to_move.begin(), to_move.end(), record.destination_uid);
         const bool ours = dedup::is_ours(record.state);
-        if (is_moved) {
+        if (move.stays) {
+            // Its own copy, made by us.
+            if (record.state == dedup::MessageState::adopted)
+                record.state = dedup::MessageState::copied;
+            ++labelled;
+        } else if (is_moved) {
             batch.erase_message(from.record.id, old_uid);
             if (from.record.gone > 0) --from.record.gone;
         } else if (mirror && ours) {
@@ -370,7 +378,8 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     }
     Result<void> dropped;
     if (!leftovers.empty()) dropped = co_await drop_originals(from, leftovers);
-    job->moved += arrived;
+    job->moved += arrived - labelled;
+    job->labelled += labelled;
     settled_ += arrived;
     report::Progress progress;
     progress.moved = arrived;

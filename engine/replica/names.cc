@@ -18,13 +18,6 @@ constexpr std::size_t kComponentBytesMax = 255;
 constexpr std::array<std::string_view, 7> kZimbraTaken = {
     "calendar", "tasks", "briefcase", "contacts", "emailed contacts", "chats", "conversations"};
 
-bool selected(const std::string& display, const NameOptions& options) {
-    const auto matches = [&](const std::string& glob) { return glob_match_mailbox(glob, display); };
-    if (std::any_of(options.exclude.begin(), options.exclude.end(), matches)) return false;
-    return options.include.empty() ||
-           std::any_of(options.include.begin(), options.include.end(), matches);
-}
-
 std::vector<std::string> split(std::string_view display) {
     std::vector<std::string> path;
     while (!display.empty()) {
@@ -59,7 +52,7 @@ Heads role_heads(const Listing& source, const Listing& destination) {
         const auto holder = [&](const Listing& listing) -> const Mailbox* {
             const Mailbox* found = nullptr;
             for (const Mailbox& box : listing.mailboxes) {
-                if (box.role != role || !box.selectable) continue;
+                if (box.role != role || !box.selectable || box.space != Space::personal) continue;
                 if (found != nullptr && !box.role_by_name)
                     return nullptr;  // two claim it: leave it alone
                 if (found == nullptr) found = &box;
@@ -107,14 +100,18 @@ struct Mapper {
     }
 };
 
+char separator_of(const Place& place, const Listing& at) {
+    return place.within ? place.within->separator : at.separator;
+}
+
 /// Makes a path that the destination can hold and that nobody else has.
 void settle_name(Place& place, const Listing& destination, bool zimbra,
                  std::set<std::string>& taken) {
     bool changed = false;
     for (std::size_t i = 0; i < place.path.size(); ++i) {
         std::string& part = place.path[i];
-        std::string held = holdable(part, destination.separator, zimbra);
-        if (zimbra && i == 0 &&
+        std::string held = holdable(part, separator_of(place, destination), zimbra);
+        if (zimbra && i == 0 && !place.within &&
             std::find(kZimbraTaken.begin(), kZimbraTaken.end(), to_lower(held)) !=
                 kZimbraTaken.end()) {
             held += "_mail";
@@ -124,7 +121,7 @@ void settle_name(Place& place, const Listing& destination, bool zimbra,
     }
     const std::string base = place.path.back();
     const auto key = [&] {
-        const std::string wire = wire_name(place.path, destination);
+        const std::string wire = wire_name(place, destination);
         return zimbra ? to_lower(wire) : wire;
     };
     for (unsigned n = 2; taken.contains(key()); ++n) {
@@ -135,10 +132,71 @@ void settle_name(Place& place, const Listing& destination, bool zimbra,
     if (changed && place.mapped_because.empty()) {
         place.mapped_because = "the destination cannot hold the name";
     }
-    place.name = wire_name(place.path, destination);
+    place.name = wire_name(place, destination);
+}
+
+/// "[Gmail]/Gesendet" has a usual name elsewhere, whatever the language.
+void place_gmails_own(Place& place, const Mailbox& box, const Listing& destination) {
+    const std::string_view name = box.role == Role::sent     ? "Sent"
+                                  : box.role == Role::drafts ? "Drafts"
+                                  : box.role == Role::trash  ? "Trash"
+                                  : box.role == Role::junk   ? "Junk"
+                                  : box.role == Role::all    ? "Archive"
+                                                             : "";
+    if (name.empty() || box.path.size() < 2) return;
+    place.path = {std::string(name)};
+    place.mapped_because = "it is Gmail's own";
+    place.use = box.role == Role::all ? "\\Archive" : use_attribute(box.role);
+    if (box.role != Role::all) return;
+    for (const Mailbox& other : destination.mailboxes) {
+        if (other.role == Role::archive && other.selectable) place.path = other.path;
+    }
+}
+
+/// Whose mailboxes these are stays visible: into the namespace of that kind where the destination
+/// has one, else below a folder that is called like the source's namespace.
+void place_foreign(Place& place, const Mailbox& box, const Listing& destination,
+                   const Rename& person) {
+    const auto below = box.path.begin() + static_cast<std::ptrdiff_t>(box.root);
+    std::vector<std::string> tail(below, box.path.end());
+    if (box.space == Space::other && person) tail.front() = person(tail.front());
+    const Namespace* home = destination.spaces.first(box.space);
+    if (home == nullptr || !destination.asked.has(box.space)) {
+        place.path.assign(box.path.begin(), below);
+        place.path.insert(place.path.end(), tail.begin(), tail.end());
+        place.mapped_because = "the destination has no namespace for " +
+                               std::string(words_for(box.space)) + " mailboxes";
+        return;
+    }
+    place.within = *home;
+    place.path = std::move(tail);
+    // A user's inbox bears the user's name (Cyrus), or stands below it (Dovecot, Zimbra).
+    const auto stands = [&](const Place& at) {
+        const std::string name = wire_name(at, destination);
+        return std::ranges::any_of(destination.mailboxes, [&](const Mailbox& other) {
+            return other.selectable && other.name == name;
+        });
+    };
+    if (box.space != Space::other || stands(place)) return;
+    Place other = place;
+    if (place.path.size() == 1) {
+        other.path.emplace_back("INBOX");
+    } else if (place.path.size() == 2 && equal_ignoring_case(place.path.back(), "INBOX")) {
+        other.path.pop_back();
+    } else {
+        return;
+    }
+    if (stands(other)) place.path = std::move(other.path);
 }
 
 }  // namespace
+
+bool is_selected(const std::string& display, const NameOptions& options) {
+    const auto matches = [&](const std::string& glob) { return glob_match_mailbox(glob, display); };
+    if (std::any_of(options.exclude.begin(), options.exclude.end(), matches)) return false;
+    return options.include.empty() ||
+           std::any_of(options.include.begin(), options.include.end(), matches);
+}
 
 std::string holdable(std::string_view component, char separator, bool strict) {
     constexpr std::string_view kStrict = "/\\:\"%*^~";
@@ -184,9 +242,31 @@ std::string wire_name(const std::vector<std::string>& path, const Listing& at) {
     return out;
 }
 
+std::string wire_name(const Place& place, const Listing& at) {
+    if (!place.within) return wire_name(place.path, at);
+    // INBOX is nothing special there.
+    std::string out = place.within->prefix;
+    for (std::size_t i = 0; i < place.path.size(); ++i) {
+        if (i > 0) out += place.within->separator != 0 ? place.within->separator : '_';
+        auto encoded = imap::encode_mailbox_name(place.path[i]);
+        out += encoded ? *encoded : std::string("_");
+    }
+    return out;
+}
+
+std::string display_of(const Place& place) {
+    std::vector<std::string> path;
+    if (place.within) path = foreign_path("", *place.within).path;
+    path.insert(path.end(), place.path.begin(), place.path.end());
+    std::string out;
+    for (const std::string& part : path) out += (out.empty() ? "" : "/") + part;
+    return out;
+}
+
 Placement place_mailboxes(const Listing& source, const Listing& destination,
                           const NameOptions& options,
-                          const std::function<std::string(const std::string&)>& remembered) {
+                          const std::function<std::string(const std::string&)>& remembered,
+                          const Rename& person) {
     Mapper mapper{source, destination, options, {}, {}};
     if (options.special_use) mapper.roles = role_heads(source, destination);
     for (const report::NameMap& map : options.map) {
@@ -202,8 +282,8 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
     std::vector<Place> fresh;
     for (std::size_t i = 0; i < source.mailboxes.size(); ++i) {
         const Mailbox& box = source.mailboxes[i];
-        if (!box.selectable) continue;
-        if (!selected(box.display(), options)) {
+        if (!box.selectable || !box.left_out.empty()) continue;
+        if (!is_selected(box.display(), options)) {
             ++placement.filtered_mailboxes;
             placement.filtered_messages += box.messages.value_or(0);
             continue;
@@ -211,6 +291,9 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
         Place place;
         place.source = i;
         place.path = mapper.map(box.path, place.mapped_because);
+        if (box.space != Space::personal && place.mapped_because.empty())
+            place_foreign(place, box, destination, person);
+        if (source.gmail && place.mapped_because.empty()) place_gmails_own(place, box, destination);
         if (place.path.empty()) place.path = {"INBOX"};
         if (const std::string before = remembered(box.name);
             !before.empty() && there.contains(before)) {
@@ -230,7 +313,7 @@ Placement place_mailboxes(const Listing& source, const Listing& destination,
     const auto unchanged = [&](const Place& place) {
         return place.mapped_because.empty() &&
                std::all_of(place.path.begin(), place.path.end(), [&](const std::string& part) {
-                   return holdable(part, destination.separator, zimbra) == part;
+                   return holdable(part, separator_of(place, destination), zimbra) == part;
                });
     };
     for (const bool change : {false, true}) {

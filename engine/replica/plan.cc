@@ -7,6 +7,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/survey.h"
 
 namespace imapult::replica {
 namespace {
@@ -16,6 +17,7 @@ struct Known {
     std::vector<std::uint32_t> source;       ///< rising
     std::vector<std::uint32_t> destination;  ///< rising, without 0
     std::vector<std::uint32_t> unplaced;     ///< of source: receipted, destination UID not told
+    std::vector<std::uint32_t> represented;  ///< of source
     std::vector<dedup::MessageRecord> gone;  ///< recorded as gone at the source
     std::vector<Appended> copied;            ///< by an attempt that ended before its checkpoint
     std::vector<dedup::Intent> intents;
@@ -41,7 +43,10 @@ Result<Known> read_known(dedup::Ledger& ledger, dedup::MailboxId mailbox, std::u
             if (message.destination_uid >= destination_first && message.destination_uid != 0) {
                 known.destination.push_back(message.destination_uid);
             }
-            if (message.destination_uid == 0) known.unplaced.push_back(message.source_uid);
+            if (message.state == dedup::MessageState::represented)
+                known.represented.push_back(message.source_uid);
+            if (message.destination_uid == 0 && message.state != dedup::MessageState::represented)
+                known.unplaced.push_back(message.source_uid);
             return true;
         });
     if (!visited) return std::unexpected(std::move(visited).error());
@@ -90,6 +95,8 @@ Task<Result<void>> Lane::read_predecessor(Job& job) {
 }
 
 Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
+    auto promoted = co_await promote(*job);
+    if (!promoted) co_return promoted;
     const dedup::MailboxRecord& record = job->record;
     // From the checkpoint on, and from the first message that is to be copied all the same.
     std::uint32_t base = record.complete ? record.source_uid_next : 1;
@@ -104,6 +111,10 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         if (!read) co_return std::unexpected(std::move(read).error());
         known = std::move(*read);
     }
+    std::erase_if(known.source, [&](std::uint32_t uid) {
+        return std::ranges::binary_search(job->promoted, uid) &&
+               std::ranges::binary_search(known.represented, uid);
+    });
     job->old_intents = std::move(known.intents);
     auto before = co_await read_predecessor(*job);
     if (!before) co_return before;
@@ -171,10 +182,17 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
     if (!account_->options.dry_run) co_await start_record(*job);
     auto adopted = co_await adopt(*job, std::move(known.destination), std::move(known.unplaced));
     if (!adopted) co_return adopted;
+    auto looked = co_await look_up_copies(*job);
+    if (!looked) co_return looked;
+    sort_by_labels(*job);
     auto moved = co_await plan_moves(job);
     if (!moved) co_return moved;
     if (account_->options.dry_run) {
-        job->moved = job->moves.size();
+        count_put_off(*job);
+        const auto stays = static_cast<std::uint64_t>(
+            std::ranges::count_if(job->moves, [](const Move& move) { return move.stays; }));
+        job->labelled += stays;
+        job->moved = job->moves.size() - stays;
         job->copied = job->todo.size() - job->moves.size();
         job->flags_updated = job->flag_changes.size();
         report::Progress progress;
@@ -258,6 +276,11 @@ Task<Result<void>> Lane::note_gone(Job& job, const std::vector<std::uint32_t>& k
         dedup::Batch out;
         auto visited = ledger.visit_messages(
             id, left.front(), left.back(), [&](const dedup::MessageRecord& message) {
+                if (message.state == dedup::MessageState::represented &&
+                    std::binary_search(left.begin(), left.end(), message.source_uid)) {
+                    out.erase_message(id, message.source_uid);
+                    return true;
+                }
                 if (message.gone ||
                     !std::binary_search(left.begin(), left.end(), message.source_uid))
                     return true;
@@ -307,11 +330,9 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh) {
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = source_->start(std::move(*examine), &selected);
 
-    imap::FetchItems items;
-    items.flags = items.internal_date = items.size = true;
-    items.email_id = can.has("OBJECTID");
-    items.gm_message_id = can.has("X-GM-EXT-1");
-    MetaSink metas(1, last, job.flags);
+    const imap::FetchItems items = metadata_items(*account_, can);
+    const LabelView* labels = job.labels ? &*job.labels : nullptr;
+    MetaSink metas(1, last, job.flags, labels);
     session::Ticket asked;
     if (last >= 1 && (job.messages > 0 || job.uid_next == 0)) {
         auto fetch = imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt,
@@ -350,7 +371,7 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh) {
     // UIDNEXT is not to be trusted everywhere (mailutils says one too few): what EXISTS counts is
     // looked for.
     if (fresh.size() < job.exists && last < UINT32_MAX - 1) {
-        MetaSink more(last + 1, UINT32_MAX, job.flags);
+        MetaSink more(last + 1, UINT32_MAX, job.flags, labels);
         auto fetch = imap::source::uid_fetch(imap::UidSet(last + 1, UINT32_MAX), items,
                                              std::nullopt, source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
@@ -383,7 +404,8 @@ Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagsSeen> changed) {
                     if (next == changed.end()) return false;
                     if (next->uid != record.source_uid) return true;
                     const Flags& now = table.at(next->flags);
-                    if (now == record.base) return true;
+                    if (now == record.base || record.state == dedup::MessageState::represented)
+                        return true;
                     Flags add = minus(now, record.base), remove = minus(record.base, now);
                     if (is_empty(add) && is_empty(remove)) return true;  // another case, no more
                     out.push_back({record.source_uid, record.destination_uid, std::move(add),

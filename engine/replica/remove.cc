@@ -105,6 +105,8 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
                              "cannot delete single messages (UIDPLUS)");
         co_return Result<void>{};
     }
+    auto spared = co_await spare_last_copies(*job, wanted);
+    if (!spared) co_return spared;
     if (blows_fuse(policy, wanted.size(), listed->all)) {
         job->kept_by_limit = wanted.size();
         if (!std::exchange(job->told_limit, true)) {

@@ -55,7 +55,8 @@ class Renames {
             any = any || *done;
         }
         if (any && !account_.options.dry_run) {
-            auto listed = co_await list_mailboxes(*sessions_.destination, {});
+            auto listed =
+                co_await list_mailboxes(*sessions_.destination, {}, account_.destination.asked);
             if (!listed) co_return std::unexpected(std::move(listed).error());
             account_.destination = std::move(*listed);
         }
@@ -68,7 +69,7 @@ class Renames {
         std::vector<dedup::MailboxRecord*> gone;
         bool ids = false;
         for (dedup::MailboxRecord& record : records_) {
-            if (record.archived || account_.source.holds(record.source_name)) continue;
+            if (record.archived || !account_.source.has_lost(record.source_name)) continue;
             gone.push_back(&record);
             ids = ids || !record.source_mailbox_id.empty();
         }
@@ -80,7 +81,7 @@ class Renames {
                 records_.begin(), records_.end(), [&](const dedup::MailboxRecord& record) {
                     return !record.archived && record.source_name == box.name;
                 });
-            if (known || box.role == Role::inbox) continue;
+            if (known || box.role == Role::inbox || box.space != Space::personal) continue;
             std::string id;
             if (ids) {
                 // Asked for alone: in company some servers answer with garbage (Cyrus 3.6).
@@ -270,7 +271,7 @@ Task<Result<bool>> follow_renames(Account& account, Sessions& sessions,
                                   const std::function<Placement()>& place) {
     const bool gone =
         std::any_of(records.begin(), records.end(), [&](const dedup::MailboxRecord& record) {
-            return !record.archived && !account.source.holds(record.source_name);
+            return !record.archived && account.source.has_lost(record.source_name);
         });
     if (!gone) co_return false;
     const Placement placement = place();

@@ -63,7 +63,12 @@ bool MetaSink::on_untagged(const imap::Event& event) {
     if (!fetch->uid || *fetch->uid < first_ || *fetch->uid > last_) return !fetch->uid.has_value();
     Meta meta;
     meta.uid = *fetch->uid;
-    meta.flags = flags_->intern(fetch->flags ? parse_flags(*fetch->flags) : Flags{});
+    meta.flags = flags_->intern(flags_of(*fetch, labels_).value_or(Flags{}));
+    if (labels_ != nullptr && fetch->gm_labels) {
+        meta.elsewhere = labels_->labels->is_elsewhere(labels_->box, *fetch->gm_labels);
+        if (meta.elsewhere && labels_->homes != nullptr)
+            labels_->homes->insert(*labels_->labels->home(*fetch->gm_labels));
+    }
     meta.size =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(fetch->size.value_or(0), UINT32_MAX));
     if (fetch->internal_date) {
@@ -93,6 +98,7 @@ std::vector<Meta> MetaSink::take() {
         if (part.size != 0) meta.size = part.size;
         if (part.has_date) meta.date = part.date, meta.zone = part.zone, meta.has_date = true;
         if (part.object != 0) meta.object = part.object;
+        meta.elsewhere = meta.elsewhere || part.elsewhere;
     }
     metas_.clear();
     for (const auto& [uid, meta] : whole) metas_.push_back(meta);
@@ -104,7 +110,8 @@ bool FlagSink::on_untagged(const imap::Event& event) {
     if (fetch == nullptr) return is_mailbox_noise(event);
     if (!fetch->uid) return true;
     if (*fetch->uid < first_ || *fetch->uid > last_) return false;
-    if (fetch->flags) entries_.push_back({*fetch->uid, flags_->intern(parse_flags(*fetch->flags))});
+    if (const auto now = flags_of(*fetch, labels_))
+        entries_.push_back({*fetch->uid, flags_->intern(*now)});
     return true;
 }
 

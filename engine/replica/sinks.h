@@ -28,8 +28,10 @@ class SelectSink final : public session::Sink {
 /// Metadata of the messages in [first, last]: one Meta each, in the order they come.
 class MetaSink final : public session::Sink {
   public:
-    MetaSink(std::uint32_t first, std::uint32_t last, FlagTable& flags)
-        : first_(first), last_(last), flags_(&flags) {}
+    /// `labels`: of a Gmail mailbox; must outlive the sink.
+    MetaSink(std::uint32_t first, std::uint32_t last, FlagTable& flags,
+             const LabelView* labels = nullptr)
+        : first_(first), last_(last), flags_(&flags), labels_(labels) {}
     bool on_untagged(const imap::Event& event) override;
     /// Sorted by UID, one entry a UID, those without FLAGS or date merged from their parts.
     std::vector<Meta> take();
@@ -37,6 +39,7 @@ class MetaSink final : public session::Sink {
   private:
     std::uint32_t first_, last_;
     FlagTable* flags_;
+    const LabelView* labels_;
     std::vector<Meta> metas_;
     bool sorted_ = true;
 };
@@ -44,8 +47,9 @@ class MetaSink final : public session::Sink {
 /// Flags only.
 class FlagSink final : public session::Sink {
   public:
-    FlagSink(std::uint32_t first, std::uint32_t last, FlagTable& flags)
-        : first_(first), last_(last), flags_(&flags) {}
+    FlagSink(std::uint32_t first, std::uint32_t last, FlagTable& flags,
+             const LabelView* labels = nullptr)
+        : first_(first), last_(last), flags_(&flags), labels_(labels) {}
     bool on_untagged(const imap::Event& event) override;
     struct Entry {
         std::uint32_t uid, flags;
@@ -55,6 +59,7 @@ class FlagSink final : public session::Sink {
   private:
     std::uint32_t first_, last_;
     FlagTable* flags_;
+    const LabelView* labels_;
     std::vector<Entry> entries_;
 };
 

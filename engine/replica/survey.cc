@@ -101,6 +101,10 @@ Task<Result<void>> survey_orphan(Account& account, Session& source, std::shared_
     if (!account.options.dry_run) account.forget_refusals(id, batch);
     for (dedup::MessageRecord& record : *records) {
         if (record.gone) continue;
+        if (record.state == dedup::MessageState::represented) {
+            batch.erase_message(id, record.source_uid);
+            continue;
+        }
         record.gone = true;
         batch.put_message(id, record);
         job->survey.gone.push_back(std::move(record));
@@ -174,10 +178,12 @@ class MailboxSurvey {
         } else if (by_modseq) {
             const bool vanished = can().has("QRESYNC") && can().has("ENABLE") &&
                                   !can().has("XAPPLELITERAL") && !account_.qresync_refused &&
-                                  job_->uid_validity != 0;
+                                  job_->uid_validity != 0 && !has_label_keywords();
             way_ = vanished ? Way::qresync : Way::modseq;
         } else {
-            way_ = searches() && record().source_messages >= kSetsFrom ? Way::sets : Way::listing;
+            const bool sets =
+                searches() && record().source_messages >= kSetsFrom && !has_label_keywords();
+            way_ = sets ? Way::sets : Way::listing;
         }
         // The numbers of LIST-STATUS prove that nothing is gone if every new UID is there.
         const std::uint64_t new_uids = job_->uid_next > base_ ? job_->uid_next - base_ : 0;
@@ -236,21 +242,21 @@ class MailboxSurvey {
         auto fetch = imap::source::uid_fetch(set, items, since, source_.encoding());
         if (fetch) fetches_.push_back(source_.start(std::move(*fetch), sink_.get()));
     }
-    [[nodiscard]] imap::FetchItems metadata() const {
-        imap::FetchItems items;
-        items.flags = items.internal_date = items.size = true;
-        items.email_id = can().has("OBJECTID");
-        items.gm_message_id = can().has("X-GM-EXT-1");
-        return items;
-    }
-    static imap::FetchItems flags_only() {
+    [[nodiscard]] imap::FetchItems metadata() const { return metadata_items(account_, can()); }
+    /// With Gmail's labels where they are flags at the destination.
+    [[nodiscard]] imap::FetchItems flags_only() const {
         imap::FetchItems items;
         items.flags = true;
+        items.gm_labels = has_label_keywords();
         return items;
     }
+    [[nodiscard]] bool has_label_keywords() const {
+        return job_->labels && job_->labels->labels->as_keywords();
+    }
+    [[nodiscard]] const LabelView* view() const { return job_->labels ? &*job_->labels : nullptr; }
 
     Result<void> open(bool with_vanished) {
-        sink_ = std::make_unique<SurveySink>(base_, last_, job_->flags, retried_);
+        sink_ = std::make_unique<SurveySink>(base_, last_, job_->flags, retried_, view());
         searches_.clear();
         fetches_.clear();
         imap::source::ExamineOptions how;
@@ -503,7 +509,7 @@ class MailboxSurvey {
         auto begun = open(false);
         if (!begun) co_return begun;
         const std::uint32_t last = std::min(last_, UINT32_MAX - 1);
-        MetaSink beyond(last + 1, UINT32_MAX, job_->flags);
+        MetaSink beyond(last + 1, UINT32_MAX, job_->flags, view());
         if (last >= 1 && searches()) {
             add_search("ALL", last);
         } else if (last >= 1) {
@@ -615,6 +621,13 @@ class MailboxSurvey {
         if (job_->uid_next == 0) job_->uid_next = fresh_.empty() ? base_ : fresh_.back().uid + 1;
         const std::uint64_t refusals_gone = sure_ ? gone_refusals() : 0;
         dedup::Batch batch;
+        const std::uint64_t absent = compared_.gone.size();
+        std::erase_if(compared_.gone, [&](const dedup::MessageRecord& message) {
+            // Noted down only: there is no copy to follow it.
+            if (message.state != dedup::MessageState::represented) return false;
+            batch.erase_message(record.id, message.source_uid);
+            return true;
+        });
         for (dedup::MessageRecord& message : compared_.gone) {
             message.gone = true;
             batch.put_message(record.id, message);
@@ -625,7 +638,7 @@ class MailboxSurvey {
         }
         record.gone += static_cast<std::uint32_t>(compared_.gone.size());
         record.gone -= std::min(record.gone, static_cast<std::uint32_t>(compared_.back.size()));
-        const std::uint64_t less = compared_.gone.size() + refusals_gone;
+        const std::uint64_t less = absent + refusals_gone;
         record.source_messages -=
             static_cast<std::uint32_t>(std::min<std::uint64_t>(record.source_messages, less));
         record.source_messages += static_cast<std::uint32_t>(compared_.back.size());
@@ -681,6 +694,15 @@ class MailboxSurvey {
 };
 
 }  // namespace
+
+imap::FetchItems metadata_items(const Account& account, const imap::CapabilitySet& source) {
+    imap::FetchItems items;
+    items.flags = items.internal_date = items.size = true;
+    items.email_id = source.has("OBJECTID");
+    items.gm_message_id = source.has("X-GM-EXT-1");
+    items.gm_labels = items.gm_message_id && account.gmail;
+    return items;
+}
 
 void enable_qresync(const Account& account, Session& source) {
     const imap::CapabilitySet& can = source.capabilities();

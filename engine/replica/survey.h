@@ -19,6 +19,9 @@ namespace imapult::replica {
 /// together with the next command. Only before a mailbox is opened (RFC 5161 §3.1).
 void enable_qresync(const Account& account, Session& source);
 
+/// What is asked of a message that is to be copied.
+imap::FetchItems metadata_items(const Account& account, const imap::CapabilitySet& source);
+
 /// Fills job->survey and notes in the ledger what is gone. Several may run at once on one session:
 /// the commands of one mailbox are written in one go. Errors: as of Lane::prepare.
 Task<Result<void>> survey_mailbox(Account& account, Session& source, std::shared_ptr<Job> job);

@@ -16,10 +16,10 @@ namespace imapult::replica {
 class SurveySink final : public session::Sink {
   public:
     SurveySink(std::uint32_t base, std::uint32_t last, FlagTable& table,
-               const std::vector<std::uint32_t>& again)
-        : fresh(base, last, table),
-          older(1, base > 1 ? base - 1 : 0, table),
-          named(1, UINT32_MAX, table),
+               const std::vector<std::uint32_t>& again, const LabelView* labels)
+        : fresh(base, last, table, labels),
+          older(1, base > 1 ? base - 1 : 0, table, labels),
+          named(1, UINT32_MAX, table, labels),
           base_(base),
           again_(&again) {}
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "engine/base/text.h"
+#include "engine/replica/foreign.h"
+#include "engine/replica/reading.h"
 
 namespace imapult::replica {
 namespace {
@@ -58,7 +60,8 @@ class Verifier {
                               "the mailbox is not at the destination", here);
             }
             if (options_.proof) done = co_await prove_source(comparison);
-        } else if (options_.depth == VerifyDepth::counts) {
+        } else if (options_.depth == VerifyDepth::counts &&
+                   !(comparison.labels && comparison.labels->box.represents)) {
             compare_counts(comparison, verdicts);
         } else {
             done = co_await messages(comparison, verdicts);
@@ -151,11 +154,18 @@ class Verifier {
     }
 
     Task<Result<void>> messages(Comparison& comparison, Verdicts& verdicts) {
-        auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
+        const LabelView* labels = comparison.labels ? &*comparison.labels : nullptr;
+        auto here =
+            co_await list_messages(*sessions_.source, *comparison.source, comparison.flags, labels);
         if (!here) {
             co_return co_await refused(comparison, verdicts, Side::source, std::move(here).error());
         }
         comparison.here = std::move(*here);
+        if (labels != nullptr && labels->box.represents) {
+            // Compared in the mailbox that stands for them.
+            comparison.counts.equal +=
+                std::erase_if(comparison.here, [](const Meta& meta) { return meta.elsewhere; });
+        }
         auto there = co_await list_messages(*sessions_.destination, *comparison.destination,
                                             comparison.flags);
         if (!there) {
@@ -347,17 +357,25 @@ Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOption
     auto records = co_await load_account(account);
     if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
     if (!co_await open_and_list(account, sessions)) co_return;
+    (void)leave_out_views(account.source, account.options.names, account.options.labels);
+    auto left = co_await leave_out_foreign(account, *sessions.source, *records);
+    if (!left) co_return account.give_up(std::move(left).error(), Side::source);
+    const Translation names = account.translation();
     std::map<std::string, const dedup::MailboxRecord*> known;
     for (const dedup::MailboxRecord& record : *records) {
         if (!record.archived) known[record.source_name] = &record;
     }
     const Placement placement = place_mailboxes(
-        account.source, account.destination, account.options.names, [&](const std::string& name) {
+        account.source, account.destination, account.options.names,
+        [&](const std::string& name) {
             const auto found = known.find(name);
             return found == known.end() ? std::string() : found->second->destination_name;
-        });
+        },
+        [&names](std::string_view name) { return names.of(name); });
     account.summary.mailboxes.total = placement.places.size();
     account.observer.account_listed(account.index, placement.places.size());
+    std::optional<Labels> labels;
+    if (account.source.gmail) labels.emplace(account.source, placement, account.options.labels);
     Verifier verifier(account, sessions, options);
     for (const Place& place : placement.places) {
         if (account.stopping()) break;
@@ -365,6 +383,7 @@ Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOption
         comparison.source = &account.source.mailboxes[place.source];
         if (account.destination.holds(place.name))
             comparison.destination = account.destination.find(place.name);
+        if (labels) comparison.labels = LabelView{&*labels, labels->box(comparison.source->name)};
         account.summary.messages.source += comparison.source->messages.value_or(0);
         const auto record = known.find(comparison.source->name);
         if (record != known.end() && comparison.destination != nullptr &&
@@ -390,17 +409,18 @@ void balance(report::AccountSummary& summary) {
 }  // namespace
 
 Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
-                                              FlagTable& flags) {
+                                              FlagTable& flags, const LabelView* labels) {
     SelectSink selected;
     auto examine = imap::source::examine(box.name, {}, session.encoding());
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = session.start(std::move(*examine), &selected);
     const std::uint32_t last =
         box.uid_next && *box.uid_next > 0 ? *box.uid_next - 1 : UINT32_MAX - 1;
-    MetaSink metas(1, last, flags);
+    MetaSink metas(1, last, flags, labels);
     session::Ticket asked;
     imap::FetchItems items;
     items.flags = items.internal_date = items.size = true;
+    items.gm_labels = labels != nullptr;
     if (last > 0 && box.messages != 0U) {
         auto fetch =
             imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt, session.encoding());

@@ -18,6 +18,7 @@
 #include "engine/base/random.h"
 #include "engine/replica/account.h"
 #include "engine/replica/job.h"
+#include "engine/replica/labels.h"
 #include "engine/replica/sinks.h"
 
 namespace imapult::replica {
@@ -43,6 +44,7 @@ struct Comparison {
     const Mailbox* source = nullptr;
     const Mailbox* destination = nullptr;
     const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
+    std::optional<LabelView> labels;               ///< Gmail
     FlagTable flags;
     std::vector<Meta> here, there;  ///< rising UIDs
     std::vector<Paired> pairs;      ///< rising source UIDs
@@ -51,7 +53,7 @@ struct Comparison {
 
 /// EXAMINE and the metadata of all messages.
 Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
-                                              FlagTable& flags);
+                                              FlagTable& flags, const LabelView* labels = nullptr);
 
 /// Fills Comparison::pairs: from the ledger, then by what the messages are.
 Task<Result<void>> pair_messages(Account& account, Sessions& sessions, Comparison& comparison);

@@ -133,6 +133,7 @@ TEST(Format, KeysAreAsDocumented) {
     EXPECT_EQ(hex(format::intent_key(258, 4097)), "000001020000000000001001");
     EXPECT_EQ(hex(format::refusal_key(7, 258, 5)), "000000070000010200000005");
     EXPECT_EQ(hex(format::pass_key(7)), "00000007");
+    EXPECT_EQ(hex(format::rights_key(7, 258)), "720000000700000102");
 }
 
 TEST(Format, ValuesAreAsDocumented) {
@@ -162,6 +163,7 @@ TEST(Format, ValuesAreAsDocumented) {
               "0100000000000000010000000000000002077061727469616c15010203040b");
     EXPECT_EQ(hex(format::encode(followed_pass())),
               "0200000000000000010000000000000002077061727469616c15010203040bac02");
+    EXPECT_EQ(hex(format::encode(RightsRecord{258, "lr bob\n"})), "01076c7220626f620a");
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
@@ -210,6 +212,8 @@ std::vector<Kind> kinds() {
              decode_intent),
         kind("refusal", refusal_key(7, 258, 5), encode(refusal()), "refusals", decode_refusal),
         kind("pass", pass_key(7), encode(pass()), "passes", decode_pass),
+        kind("rights", rights_key(7, 258), encode(RightsRecord{258, "lr bob\n"}), "accounts",
+             decode_rights),
         kind("followed pass", pass_key(7), encode(followed_pass()), "passes", decode_pass),
     };
 }
@@ -274,7 +278,9 @@ TEST(Format, OnlyWhatTheEncoderWritesIsTaken) {
 
 TEST(Format, DamageNamesFamilyAndKey) {
     auto disk = std::make_shared<MemoryDisk>();
-    { ASSERT_TRUE(Ledger::open(open_memory_store(disk), false)); }
+    {
+        ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
+    }
     WriteBatch batch;
     batch.changes.push_back({Family::messages, format::message_key(3, 4), "\x11", false});
     ASSERT_TRUE(open_memory_store(disk)->commit_and_wait(std::move(batch)));
@@ -292,7 +298,9 @@ TEST(Format, DamageNamesFamilyAndKey) {
 
 TEST(Format, AnotherVersionIsRefused) {
     auto disk = std::make_shared<MemoryDisk>();
-    { ASSERT_TRUE(Ledger::open(open_memory_store(disk), false)); }
+    {
+        ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
+    }
     WriteBatch batch;
     batch.changes.push_back(
         {Family::meta, "format", format::encode_number(format::kVersion + 1), false});
@@ -306,7 +314,9 @@ TEST(Format, AnotherVersionIsRefused) {
 
 TEST(Format, AnOlderVersionIsReadAndBecomesThisOneWhenItIsWritten) {
     auto disk = std::make_shared<MemoryDisk>();
-    { ASSERT_TRUE(Ledger::open(open_memory_store(disk), false)); }
+    {
+        ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
+    }
     WriteBatch batch;
     batch.changes.push_back({Family::meta, "format", format::encode_number(1), false});
     batch.changes.push_back({Family::messages, format::message_key(3, 4),
@@ -328,7 +338,9 @@ TEST(Format, AnOlderVersionIsReadAndBecomesThisOneWhenItIsWritten) {
 TEST(Format, AMissingSecretOrVersionIsDamage) {
     for (const std::string key : {"format", "secret"}) {
         auto disk = std::make_shared<MemoryDisk>();
-        { ASSERT_TRUE(Ledger::open(open_memory_store(disk), false)); }
+        {
+            ASSERT_TRUE(Ledger::open(open_memory_store(disk), false));
+        }
         WriteBatch batch;
         batch.changes.push_back({Family::meta, key, {}, true});
         ASSERT_TRUE(open_memory_store(disk)->commit_and_wait(std::move(batch)));

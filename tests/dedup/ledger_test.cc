@@ -196,5 +196,27 @@ TEST(RocksLedger, ASecondWriterIsRefusedAndAReaderIsNot) {
     EXPECT_EQ((*seen)->accounts()->size(), 1U);
 }
 
+TEST(RocksLedger, AReaderGetsNumbersForWhatItWillForget) {
+    TemporaryFolder folder;
+    MailboxId used = 0;
+    {
+        auto store = open_rocks_store(folder.path(), {});
+        ASSERT_TRUE(store);
+        auto ledger = Ledger::open(std::move(*store), false);
+        ASSERT_TRUE(ledger);
+        used = (*ledger)->new_mailbox_id();
+    }
+    auto reader = open_rocks_store(folder.path(), {.read_only = true});
+    ASSERT_TRUE(reader) << reader.error().text;
+    auto seen = Ledger::open(std::move(*reader), true);
+    ASSERT_TRUE(seen) << seen.error().text;
+    const MailboxId fresh = (*seen)->new_mailbox_id();
+    EXPECT_GT(fresh, used);
+    EXPECT_GT((*seen)->new_mailbox_id(), fresh);
+    EXPECT_GT((*seen)->new_intent_sequence(), 0U);
+    EXPECT_TRUE((*seen)->open_account("s", "d"));
+    EXPECT_TRUE((*seen)->accounts()->empty());
+}
+
 }  // namespace
 }  // namespace imapult::dedup

@@ -42,6 +42,18 @@ TEST(Command, NotifyNamesEventsTogetherThatRfc5465WantsTogether) {
               "SubscriptionChange))\r\n");
 }
 
+TEST(Command, RightsAreAddedOrTakenNeverReplaced) {
+    using destination::RightsMode;
+    EXPECT_EQ(wire(destination::set_acl("Work", "bob@example.com", RightsMode::add, "lrs", kSync)),
+              " SETACL Work bob@example.com +lrs\r\n");
+    EXPECT_EQ(wire(destination::set_acl("My Work", "group:a b", RightsMode::remove, "w", kSync)),
+              " SETACL \"My Work\" \"group:a b\" -w\r\n");
+    EXPECT_FALSE(destination::set_acl("Work", "bob", RightsMode::add, "", kSync));
+    EXPECT_FALSE(destination::set_acl("Work", "bob", RightsMode::add, "l r", kSync));
+    EXPECT_FALSE(destination::set_acl("Work", "bob\r\nx", RightsMode::add, "l", kSync));
+    EXPECT_FALSE(destination::set_acl("Work", "", RightsMode::add, "l", kSync));
+}
+
 TEST(Command, NothingMayFollowWhatChangesTheStream) {
     EXPECT_TRUE(source::starttls().is_barrier);
     EXPECT_TRUE(source::compress_deflate().is_barrier);

@@ -160,7 +160,7 @@ struct EventText {
         line.number("size", e.size).number("modseq", e.modseq);
         line.put("emailid", e.email_id).put("threadid", e.thread_id);
         line.number("gm-msgid", e.gm_message_id).number("gm-thrid", e.gm_thread_id);
-        if (!e.gm_labels.empty()) line.list("labels", e.gm_labels);
+        if (e.gm_labels) line.list("labels", *e.gm_labels);
         line.put("sha1", e.digest_sha1).flag("body-nil", e.body == Fetch::Body::nil);
         if (e.body == Fetch::Body::streamed) line.number("body", e.body_bytes);
         return line.text();

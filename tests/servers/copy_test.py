@@ -142,6 +142,15 @@ class Copy(ImapultCase):
         self.assertNotRegex(relay.text(), rb"(?i)\bBODY\[")
         self.assertEqual(tree(self.connect(source)), before)
 
+    def test_a_dry_run_between_two_copies_tells_of_a_new_mailbox(self):
+        source, destination = self.server(Dovecot), self.server(Dovecot, format="sdbox")
+        corpus.fill(source, corpus.small(20, 4, 500))
+        self.copy(source, destination)
+        corpus.fill(source, [("Brand new", [(b"Subject: new\r\n\r\nnew\r\n", (), None)])])
+        for dry in (("--dry-run",), ()):
+            result = self.copy(source, destination, *dry)
+            self.assertEqual(result.summary["messages"]["copied"], 1, str(result))
+
     def test_a_dry_run_writes_nothing(self):
         source, destination = self.server(Dovecot), self.server(Dovecot, format="sdbox")
         corpus.fill(source, corpus.small(100, 4))

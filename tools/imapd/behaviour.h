@@ -64,9 +64,12 @@ struct Behaviour {
     std::vector<ScriptedReply> script;
 
     // --- mailbox names
-    char separator = '/';              ///< '\0': flat, NIL
-    std::string prefix;                ///< personal namespace, "INBOX." on Courier
-    std::string inbox_name = "INBOX";  ///< "Inbox" on Yahoo
+    char separator = '/';            ///< '\0': flat, NIL
+    std::string prefix;              ///< personal namespace, "INBOX." on Courier
+    std::string other_users_prefix;  ///< "Other Users/"; empty: there is no such namespace
+    std::string shared_prefix;       ///< "Shared Folders/"; what is made below it all accounts see
+    bool lists_own_spaces_only = false;  ///< LIST "" "*" shows the personal namespace and no other
+    std::string inbox_name = "INBOX";    ///< "Inbox" on Yahoo
     bool case_insensitive_names = false;
     bool refuses_names_not_utf7 = true;  ///< raw 8-bit, bare `&`, non-canonical mUTF-7
     bool canonicalises_names = false;    ///< Courier: `&AGE-` becomes `a`

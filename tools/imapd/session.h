@@ -188,6 +188,10 @@ class Session {
     Answer cmd_unsubscribe(Args&);
     Answer cmd_getquotaroot(Args&);
     Answer cmd_getquota(Args&);
+    void learn_labels(std::uint64_t version);
+    [[nodiscard]] std::vector<std::string> gm_labels(const Message& message) const;
+    [[nodiscard]] std::string rights_on(const detail::Mailbox& box) const;
+    [[nodiscard]] bool may(const detail::Mailbox& box, char right) const;
     Answer cmd_getacl(Args&);
     Answer cmd_myrights(Args&);
     Answer cmd_setacl(Args&);
@@ -291,6 +295,11 @@ class Session {
     std::vector<std::uint32_t> saved_search_;
     /// With NOTIFY on: what the client has been told of each mailbox.
     std::optional<std::map<std::string, Told>> notified_;
+
+    // X-GM-LABELS by object, of the selected mailbox, as of this version of the store
+    std::uint64_t labels_version_ = UINT64_MAX;
+    std::shared_ptr<detail::Mailbox> labels_box_;
+    std::map<std::uint64_t, std::vector<std::string>> labels_;
 
     // SASL under way
     std::string mechanism_;

@@ -134,6 +134,7 @@ std::optional<Reply> Session::append_arguments(std::uint64_t size, bool binary) 
         return equal_ignoring_case(n, append_.mailbox);
     });
     if (!box || !box->selectable || hidden) return no("[TRYCREATE] Mailbox doesn't exist");
+    if (!may(*box, 'i')) return no("[NOPERM] Permission denied");
     if (flags) {
         if (auto refusal = take_flags(*flags, box.get(), message.parts.flags)) return refusal;
     }

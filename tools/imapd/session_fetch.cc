@@ -242,6 +242,7 @@ Answer Session::start_fetch(std::vector<std::uint32_t> uids) {
 bool Session::fetch_some() {
     {
         detail::Guard data(store_);
+        learn_labels(data->version);
         std::size_t done = 0;
         std::size_t index = 0;
         while (fetch_at_ < fetch_uids_.size() && done < kFetchStepMessages &&
@@ -376,9 +377,9 @@ void Session::write_item(const FetchItem& item, const Message& message) {
             return number("X-GM-THRID ", 1'500'000'000'000'000'000 + message.object);
         case Kind::gm_labels: {
             out += "X-GM-LABELS (";
-            for (std::size_t i = 0; i < message.labels.size(); ++i) {
-                if (i > 0) out += ' ';
-                out += as_string(message.labels[i]);
+            for (const std::string& label : gm_labels(message)) {
+                if (!out.ends_with('(')) out += ' ';
+                out += as_string(label);
             }
             out += ')';
             return;

@@ -105,6 +105,18 @@ bool wanted(const ListRequest& request, const std::string& name, char separator)
     });
 }
 
+/// In another namespace than the personal one, and not asked for by its prefix.
+bool is_beyond(const ListRequest& request, const std::string& name, const Behaviour& b) {
+    if (!b.lists_own_spaces_only) return false;
+    for (const std::string& prefix : {b.other_users_prefix, b.shared_prefix}) {
+        if (prefix.empty() || !name.starts_with(prefix)) continue;
+        return std::ranges::none_of(request.patterns, [&](const std::string& pattern) {
+            return (request.reference + pattern).starts_with(prefix);
+        });
+    }
+    return false;
+}
+
 bool listed_among(const std::vector<std::string>& names, std::string_view name) {
     return std::ranges::any_of(
         names, [name](const std::string& n) { return equal_ignoring_case(n, name); });
@@ -122,10 +134,14 @@ Answer Session::cmd_namespace(Args&) {
         reset_connection();
         return std::nullopt;
     }
-    std::string shared = "NIL";
-    if (b_->product == "Carbonio") shared = R"((("/home/" "/")))";
+    const auto space = [this](const std::string& prefix) {
+        if (prefix.empty()) return std::string("NIL");
+        return "((" + as_string(prefix) + " " + separator_text(b_->separator) + "))";
+    };
+    std::string others = space(b_->other_users_prefix);
+    if (b_->product == "Carbonio") others = R"((("/home/" "/")))";
     untagged("NAMESPACE ((" + as_string(b_->prefix) + " " + separator_text(b_->separator) + ")) " +
-             shared + " NIL");
+             others + " " + space(b_->shared_prefix));
     return ok("Namespace completed.");
 }
 
@@ -211,12 +227,14 @@ Answer Session::cmd_list(Args& args) {
             attributes += attributes.empty() ? "\\Subscribed" : " \\Subscribed";
         }
         write_list("LIST", name, attributes);
-        if (request->status.empty() || box == nullptr || !box->selectable) return std::nullopt;
+        if (request->status.empty() || box == nullptr || !box->selectable || !may(*box, 'r'))
+            return std::nullopt;
         return write_status(name, *box, request->status, true);
     };
     for (const auto& [name, box] : account_->mailboxes) {
         if (!wanted(*request, name, b_->separator) || listed_among(b_->hidden_names, name))
             continue;
+        if (is_beyond(*request, name, *b_) || !may(*box, 'l')) continue;
         if (request->only_subscribed && !account_->subscribed.contains(name)) continue;
         if (request->only_special && box->special_use.empty()) continue;
         if (b_->list_return_of_inbox_empty && request->extended && detail::is_inbox(name)) continue;
@@ -285,6 +303,7 @@ Answer Session::cmd_status(Args& args) {
     std::string key;
     const auto box = find(data, *name, &key);
     if (!box || !box->selectable) return no("[NONEXISTENT] Mailbox doesn't exist");
+    if (!may(*box, 'r')) return no("[NOPERM] Permission denied");
     if (auto failure = write_status(key, *box, *items, false)) return failure;
     return ok("Status completed.");
 }

@@ -62,6 +62,8 @@ std::optional<Reply> Session::check_name(std::string& name, detail::Guard& data)
         return no("[CANNOT] Invalid mailbox name: it must start with " + b_->prefix);
     }
     if (find(data, name)) return no("[ALREADYEXISTS] Mailbox already exists");
+    if (!b_->other_users_prefix.empty() && name.starts_with(b_->other_users_prefix))
+        return no("[NOPERM] Permission denied");
     return std::nullopt;
 }
 
@@ -145,6 +147,19 @@ Answer Session::cmd_unsubscribe(Args& args) {
 
 // --- quota (RFC 9208) and rights (RFC 4314)
 
+/// Mailboxes that the store made for this account alone have no owner: all rights.
+std::string Session::rights_on(const detail::Mailbox& box) const {
+    const auto mine = box.acl.find(user_);
+    if (mine != box.acl.end()) return mine->second;
+    if (box.owner.empty() || box.owner == user_) return std::string(kAllRights);
+    const auto all = box.acl.find("anyone");
+    return all == box.acl.end() ? std::string() : all->second;
+}
+
+bool Session::may(const detail::Mailbox& box, char right) const {
+    return rights_on(box).find(right) != std::string::npos;
+}
+
 void Session::write_quota() {
     if (account_->quota == 0) return untagged("QUOTA \"User quota\" ()");
     untagged("QUOTA \"User quota\" (STORAGE " + std::to_string(account_->used() / 1024) + " " +
@@ -178,8 +193,10 @@ Answer Session::cmd_getacl(Args& args) {
     std::string key;
     const auto box = find(data, *name, &key);
     if (!box) return no("[NONEXISTENT] Mailbox doesn't exist");
+    if (!may(*box, 'a')) return no("[NOPERM] Permission denied");
+    const std::string& owner = box->owner.empty() ? user_ : box->owner;
     std::string line = "ACL " + wire_name(key);
-    if (!box->acl.contains(user_)) line += " " + as_astring(user_) + " " + std::string(kAllRights);
+    if (!box->acl.contains(owner)) line += " " + as_astring(owner) + " " + std::string(kAllRights);
     for (const auto& [who, rights] : box->acl) line += " " + as_astring(who) + " " + rights;
     untagged(line);
     return ok("Getacl completed.");
@@ -192,9 +209,7 @@ Answer Session::cmd_myrights(Args& args) {
     std::string key;
     const auto box = find(data, *name, &key);
     if (!box) return no("[NONEXISTENT] Mailbox doesn't exist");
-    const auto mine = box->acl.find(user_);
-    untagged("MYRIGHTS " + wire_name(key) + " " +
-             (mine == box->acl.end() ? std::string(kAllRights) : mine->second));
+    untagged("MYRIGHTS " + wire_name(key) + " " + rights_on(*box));
     return ok("Myrights completed.");
 }
 
@@ -208,13 +223,17 @@ Answer Session::cmd_setacl(Args& args) {
     if (!box) return no("[NONEXISTENT] Mailbox doesn't exist");
     const char mode = rights->empty() ? '\0' : rights->front();
     const std::string letters = mode == '+' || mode == '-' ? rights->substr(1) : *rights;
+    if (!may(*box, 'a')) return no("[NOPERM] Permission denied");
     if (letters.find_first_not_of(kAllRights) != std::string::npos) return bad("Unknown right");
+    if (b_->product == "Carbonio" && letters.find('p') != std::string::npos)
+        return bad("Unknown right");
     std::string& have = box->acl[*who];
     if (mode != '+' && mode != '-') have.clear();
     for (const char c : letters) {
         std::erase(have, c);
         if (mode != '-') have += c;
     }
+    if (have.empty()) box->acl.erase(*who);
     return ok("Setacl completed.");
 }
 

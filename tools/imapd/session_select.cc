@@ -79,6 +79,7 @@ Answer Session::select(Args& args, bool read_only) {
     const auto box = find(data, *name, &key);
     const bool hidden = std::ranges::find(b_->hidden_names, key) != b_->hidden_names.end();
     if (!box || !box->selectable || hidden) return no("[NONEXISTENT] Mailbox doesn't exist");
+    if (!may(*box, 'r')) return no("[NOPERM] Permission denied");
     if (parameters.condstore) condstore_ = true;
     if (b_->uidvalidity_changes_on_select) box->uidvalidity = data->next_uidvalidity++;
     selected_ = {.name = key, .box = box, .read_only = read_only};

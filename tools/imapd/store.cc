@@ -133,8 +133,37 @@ bool Store::set_acl(std::string_view account, std::string_view mailbox, std::str
     auto a = data->account(account);
     auto box = a ? data->mailbox(*a, mailbox, *b) : nullptr;
     if (!box) return false;
-    box->acl[std::string(identifier)] = rights;
+    if (rights.empty()) {
+        box->acl.erase(std::string(identifier));
+    } else {
+        box->acl[std::string(identifier)] = rights;
+    }
     return true;
+}
+
+bool Store::mount(std::string_view account, std::string_view name, std::string_view owner,
+                  std::string_view mailbox) {
+    const auto b = behaviour();
+    Guard data(*this);
+    auto a = data->account(account);
+    auto o = data->account(owner);
+    auto box = o ? data->mailbox(*o, mailbox, *b) : nullptr;
+    if (!a || !box) return false;
+    box->owner = owner;
+    a->mailboxes[std::string(name)] = box;
+    ++data->version;
+    return true;
+}
+
+std::string Store::acl(std::string_view account, std::string_view mailbox) const {
+    const auto b = behaviour();
+    Guard data(mutable_of(*this));
+    auto a = data->account(account);
+    auto box = a ? data->mailbox(*a, mailbox, *b) : nullptr;
+    std::string out;
+    if (!box) return out;
+    for (const auto& [who, rights] : box->acl) out += who + " " + rights + "\n";
+    return out;
 }
 
 bool Store::reset_uidvalidity(std::string_view account, std::string_view mailbox) {
@@ -205,6 +234,47 @@ std::vector<Message> Store::messages(std::string_view account, std::string_view 
     return box ? box->messages : std::vector<Message>{};
 }
 
+namespace {
+/// Every mailbox that shows the message has news of it.
+void touch_all(detail::Account& account, std::uint64_t object) {
+    for (auto& [unused, box] : account.mailboxes) {
+        for (Message& message : box->messages) {
+            if (message.object == object) box->touch(message);
+        }
+    }
+}
+}  // namespace
+
+std::uint32_t Store::add_label(std::string_view account, std::string_view mailbox,
+                               std::uint32_t uid, std::string_view label) {
+    const auto b = behaviour();
+    Guard data(*this);
+    auto a = data->account(account);
+    auto from = a ? data->mailbox(*a, mailbox, *b) : nullptr;
+    const Message* message = from ? from->find(uid) : nullptr;
+    if (message == nullptr) return 0;
+    auto to = data->mailbox(*a, label, *b);
+    if (!to) to = data->create(*a, label, *b);
+    const Message copy = *message;
+    const std::uint32_t added = data->copy(*to, copy, *b);
+    touch_all(*a, copy.object);
+    return added;
+}
+
+bool Store::remove_label(std::string_view account, std::string_view mailbox, std::uint32_t uid) {
+    const auto b = behaviour();
+    Guard data(*this);
+    auto a = data->account(account);
+    auto box = a ? data->mailbox(*a, mailbox, *b) : nullptr;
+    const Message* message = box ? box->find(uid) : nullptr;
+    if (message == nullptr) return false;
+    const std::uint64_t object = message->object;
+    (void)box->expunge_if([uid](const Message& m) { return m.uid == uid; });
+    touch_all(*a, object);
+    ++data->version;
+    return true;
+}
+
 bool Store::set_flags(std::string_view account, std::string_view mailbox, std::uint32_t uid,
                       FlagSet flags) {
     const auto b = behaviour();
@@ -232,25 +302,12 @@ bool Store::expunge(std::string_view account, std::string_view mailbox, std::uin
 
 Snapshot Store::snapshot() const {
     Guard data(mutable_of(*this));
-    auto copy = std::make_shared<Data>(*data);
-    for (auto& [name, account] : copy->accounts) {
-        account = std::make_shared<detail::Account>(*account);
-        for (auto& [box_name, box] : account->mailboxes) {
-            box = std::make_shared<detail::Mailbox>(*box);
-        }
-    }
-    return copy;
+    return std::make_shared<Data>(data->deep_copy());
 }
 
 void Store::restore(const Snapshot& snapshot) {
-    auto copy = std::make_unique<Data>(*snapshot);
-    for (auto& [name, account] : copy->accounts) {
-        account = std::make_shared<detail::Account>(*account);
-        account->connections = 0;
-        for (auto& [box_name, box] : account->mailboxes) {
-            box = std::make_shared<detail::Mailbox>(*box);
-        }
-    }
+    auto copy = std::make_unique<Data>(snapshot->deep_copy());
+    for (auto& [name, account] : copy->accounts) account->connections = 0;
     const std::lock_guard lock(mutex_);
     copy->version = data_->version + 1;
     data_ = std::move(copy);

@@ -128,6 +128,12 @@ class Store {
     /// Children follow.
     bool rename(std::string_view account, std::string_view from, std::string_view to);
     bool subscribe(std::string_view account, std::string_view mailbox, bool on);
+    /// The owner's mailbox (which is the owner's from now on) is shown in the account under `name`,
+    /// with the rights its ACL gives.
+    bool mount(std::string_view account, std::string_view name, std::string_view owner,
+               std::string_view mailbox);
+    /// What the account has been given, in the order of identifiers: "bob lrs\n…".
+    [[nodiscard]] std::string acl(std::string_view account, std::string_view mailbox) const;
     bool set_acl(std::string_view account, std::string_view mailbox, std::string_view identifier,
                  std::string_view rights);
     /// A new UIDVALIDITY and new UIDs from 1.
@@ -144,6 +150,12 @@ class Store {
                               std::optional<Date> date = {});
     [[nodiscard]] std::vector<Message> messages(std::string_view account,
                                                 std::string_view mailbox) const;
+    /// Gmail: the message is shown in another mailbox, too (made if need be); its UID there. What
+    /// the other mailboxes tell of it (labels) has changed.
+    std::uint32_t add_label(std::string_view account, std::string_view mailbox, std::uint32_t uid,
+                            std::string_view label);
+    /// It is shown in this mailbox no more.
+    bool remove_label(std::string_view account, std::string_view mailbox, std::uint32_t uid);
     bool set_flags(std::string_view account, std::string_view mailbox, std::uint32_t uid,
                    FlagSet flags);
     bool expunge(std::string_view account, std::string_view mailbox, std::uint32_t uid);

@@ -152,7 +152,10 @@ std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, c
     // What stands above comes first (RFC 3501, section 6.3.3: "SHOULD create").
     if (b.separator != '\0') {
         const std::size_t cut = name.rfind(b.separator);
-        const bool above = cut != std::string_view::npos && cut > 0 && cut + 1 > b.prefix.size();
+        const bool is_space =
+            cut != std::string_view::npos && name.substr(0, cut + 1) == b.shared_prefix;
+        const bool above =
+            cut != std::string_view::npos && cut > 0 && cut + 1 > b.prefix.size() && !is_space;
         if (above && !mailbox(account, name.substr(0, cut), b)) {
             create(account, name.substr(0, cut), b);
         }
@@ -161,8 +164,25 @@ std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, c
     box->uidvalidity = next_uidvalidity++;
     box->id = "F" + std::to_string(next_mailbox++);
     account.mailboxes[std::string(name)] = box;
+    if (!b.shared_prefix.empty() && name.starts_with(b.shared_prefix)) {
+        for (auto& [unused, other] : accounts) other->mailboxes[std::string(name)] = box;
+    }
     ++version;
     return box;
+}
+
+Data Data::deep_copy() const {
+    Data copy = *this;
+    std::map<const Mailbox*, std::shared_ptr<Mailbox>> copies;
+    for (auto& [name, account] : copy.accounts) {
+        account = std::make_shared<Account>(*account);
+        for (auto& [box_name, box] : account->mailboxes) {
+            auto& one = copies[box.get()];
+            if (!one) one = std::make_shared<Mailbox>(*box);
+            box = one;
+        }
+    }
+    return copy;
 }
 
 void Data::rename(Account& account, const std::string& from, const std::string& to,

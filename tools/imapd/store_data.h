@@ -33,6 +33,7 @@ struct Mailbox {
     std::vector<Expunged> expunged;
     std::vector<std::string> keywords;  ///< ever used here, in order
     std::map<std::string, std::string> acl;
+    std::string owner;  ///< empty: whoever sees it
 
     [[nodiscard]] Message* find(std::uint32_t uid);
     std::uint32_t add(Message message);
@@ -82,6 +83,8 @@ struct Data {
     std::shared_ptr<Mailbox> mailbox(Account& account, std::string_view name, const Behaviour& b,
                                      std::string* key = nullptr);
     std::shared_ptr<Mailbox> create(Account& account, std::string_view name, const Behaviour& b);
+    /// The same, with mailboxes that several accounts see still the same for all of them.
+    [[nodiscard]] Data deep_copy() const;
     /// Moves the mailbox and all below it; INBOX leaves an empty one behind.
     void rename(Account& account, const std::string& from, const std::string& to,
                 const Behaviour& b);

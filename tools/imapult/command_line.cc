@@ -33,6 +33,17 @@ const std::map<std::string, campaign::Compress> kCompress = {
     {"on", campaign::Compress::on},
     {"off", campaign::Compress::off},
 };
+const std::map<std::string, campaign::RightsPolicy> kAcl = {
+    {"none", campaign::RightsPolicy::none},
+    {"auto", campaign::RightsPolicy::automatic},
+    {"copy", campaign::RightsPolicy::copy},
+    {"list", campaign::RightsPolicy::list},
+};
+const std::map<std::string, campaign::LabelPolicy> kLabels = {
+    {"mailboxes", campaign::LabelPolicy::mailboxes},
+    {"first", campaign::LabelPolicy::first},
+    {"keywords", campaign::LabelPolicy::keywords},
+};
 const std::map<std::string, bool> kDelete = {{"none", false}, {"mirror", true}};
 const std::map<std::string, bool> kOnOff = {{"on", true}, {"off", false}};
 const std::map<std::string, campaign::VerifyDepth> kDepths = {
@@ -142,6 +153,17 @@ void add_selection(CLI::App& app, DataArguments& data) {
         ->expected(1)
         ->take_all()
         ->group("Mailboxes");
+    app.add_option("--namespaces", data.namespaces,
+                   "whose mailboxes are copied: personal, shared, other (users'), separated by "
+                   "commas (default: personal)")
+        ->type_name("LIST")
+        ->expected(1)
+        ->take_all()
+        ->group("Mailboxes");
+    add_choice(app, "--gmail-labels", data.gmail_labels, kLabels,
+               "of a Gmail source: mailboxes puts a message into each of its labels' mailboxes "
+               "(default), first into one of them; keywords makes keywords of them")
+        ->group("Mailboxes");
     app.add_flag("--no-special-use", data.no_special_use,
                  "do not bring Sent, Drafts, Trash … together when their names differ")
         ->group("Mailboxes");
@@ -209,6 +231,11 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
         app.add_flag("--no-subscriptions", data.no_subscriptions,
                      "leave the destination's subscriptions alone")
             ->group("Mailboxes");
+        add_choice(app, "--acl", data.acl, kAcl,
+                   "rights on mailboxes: copy writes them, and lists what the destination does not "
+                   "take as lines for carbonio prov; auto does so where anything has changed "
+                   "(default); list only lists")
+            ->group("Mailboxes");
         app.add_flag("--retry-refused", data.retry_refused,
                      "try messages again that the destination refused in an earlier run");
         add_choice(app, "--delete", data.delete_mirror, kDelete,
@@ -247,6 +274,7 @@ constexpr VerbHelp kDataVerbs[] = {
      "               --destination imaps://alice%40example.com@new.example.com \\\n"
      "               --destination-password-file alice.new\n"
      "  imapult copy … --dry-run --exclude 'Trash*' --map 'Sent Items=Sent'\n"
+     "  imapult copy … --namespaces personal,shared --map 'Public Folders=Shared/Old'\n"
      "  imapult copy … --delete mirror --delete-to 'Deleted by the migration'\n"},
     {Verb::migrate, "migrate", "Copy many accounts at once",
      "Examples:\n"

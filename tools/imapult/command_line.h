@@ -40,6 +40,9 @@ struct DataArguments {
     std::vector<std::string> include;
     std::vector<std::string> exclude;
     std::vector<std::string> map;
+    std::vector<std::string> namespaces;  ///< empty: personal
+    campaign::LabelPolicy gmail_labels = campaign::LabelPolicy::mailboxes;
+    campaign::RightsPolicy acl = campaign::RightsPolicy::automatic;
     bool dry_run = false;
     bool no_special_use = false;
     bool no_subscriptions = false;

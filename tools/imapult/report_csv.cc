@@ -10,6 +10,7 @@
 #include "engine/base/text.h"
 #include "tools/imapult/csv.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -101,6 +102,13 @@ std::string report_csv(const Outcome& outcome) {
                                .subject = r.subject,
                                .text = r.applied + " (" + r.reason + ")",
                                .uid = r.uid});
+        }
+        for (const auto& right : account.unset_rights) {
+            const std::string text = unset_text(right) + ": " + right.grant_line;
+            out += detail_row({.kind = "unset_right",
+                               .account = right.account,
+                               .mailbox = right.mailbox,
+                               .text = text});
         }
         for (const auto& n : account.notices) {
             out += detail_row({.kind = name_of(n.kind),

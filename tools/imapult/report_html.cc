@@ -9,6 +9,7 @@
 #include "tools/imapult/display.h"
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -330,6 +331,7 @@ std::string report_html(const Outcome& outcome) {
     out += repairs_table(outcome);
     out += verified_table(outcome);
     out += differences_table(outcome);
+    out += rights_html(outcome);
     out += notices_table(outcome);
     out += fmt::format("<script>{}</script>\n</body></html>\n", kScript);
     return out;

@@ -79,6 +79,9 @@ class Preparation {
         }
         options.depth = arguments_.depth;
         options.dry_run = arguments_.dry_run;
+        options.rights = arguments_.acl;
+        options.labels = arguments_.gmail_labels;
+        namespaces(options.spaces);
         options.special_use = !arguments_.no_special_use;
         options.subscriptions = !arguments_.no_subscriptions;
         options.retry_refused = arguments_.retry_refused;
@@ -99,6 +102,30 @@ class Preparation {
         auto folder = state_folder(arguments_.state_dir);
         if (folder) options.state_dir = std::move(*folder);
         if (!folder) error(folder.error().text);
+    }
+
+    void namespaces(campaign::Spaces& spaces) {
+        if (arguments_.namespaces.empty()) return;
+        spaces = {.personal = false, .other = false, .shared = false};
+        for (const std::string& list : arguments_.namespaces) {
+            std::string_view rest = list;
+            do {
+                const std::size_t comma = std::min(rest.find(','), rest.size());
+                const std::string_view word = trim(rest.substr(0, comma));
+                rest.remove_prefix(std::min(comma + 1, rest.size()));
+                if (word == "personal") {
+                    spaces.personal = true;
+                } else if (word == "shared") {
+                    spaces.shared = true;
+                } else if (word == "other") {
+                    spaces.other = true;
+                } else {
+                    return error(
+                        "--namespaces: one or more of personal, shared and other are needed, "
+                        "separated by commas");
+                }
+            } while (!rest.empty());
+        }
     }
 
     void deletions(campaign::DeletePolicy& policy) {

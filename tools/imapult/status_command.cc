@@ -37,6 +37,7 @@ Result<AccountStatus> read_account(const dedup::Ledger& ledger, dedup::AccountRe
         if (mailbox.complete) ++status.mailboxes_complete;
         IMAPULT_TRY(const auto counts, ledger.counts(mailbox.id));
         status.counts.messages += counts.messages;
+        status.counts.represented += counts.represented;
         status.counts.refused += counts.refused;
         status.counts.intents += counts.intents;
     }
@@ -77,6 +78,7 @@ Json account_json(const AccountStatus& status) {
     json["destination"] = printable(status.record.destination);
     json["mailboxes"] = status.mailboxes;
     json["messages"] = status.counts.messages;
+    if (status.counts.represented > 0) json["represented"] = status.counts.represented;
     json["refused"] = status.refusals.size();
     json["intents_open"] = status.counts.intents;
     json["last_pass"] = pass_json(status.record.last_pass);
@@ -90,6 +92,10 @@ std::string account_text(const AccountStatus& status) {
                     printable(status.record.source), printable(status.record.destination),
                     with_thousands(status.mailboxes), with_thousands(status.mailboxes_complete),
                     with_thousands(status.counts.messages), with_thousands(status.refusals.size()));
+    if (status.counts.represented > 0) {
+        out += fmt::format(" (and {} that other mailboxes have)",
+                           with_thousands(status.counts.represented));
+    }
     if (status.counts.intents > 0) {
         out += fmt::format(", {} groups with unknown outcome (the next run settles them)",
                            with_thousands(status.counts.intents));

@@ -4,6 +4,7 @@
 #include "tools/imapult/command_line.h"
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -34,6 +35,8 @@ Json messages_json(const campaign::MessageCounts& counts) {
             {"flags_updated", counts.flags_updated},
             {"deleted", counts.deleted},
             {"moved", counts.moved},
+            {"labelled", counts.labelled},
+            {"represented", counts.represented},
             {"gone_at_source", counts.gone_at_source},
             {"kept_by_limit", counts.kept_by_limit},
             {"not_reached", counts.not_reached}};
@@ -188,6 +191,7 @@ Json account_json(const campaign::AccountSummary& account, campaign::Command com
     json["seconds"] = account.seconds;
     add_empty_lists(json, verifies);
     add_lists(json, account, verifies);
+    add_rights(json, {account});
     return json;
 }
 
@@ -223,6 +227,7 @@ Json summary_json(const Outcome& outcome) {
     json["insecure"] = Json::array();
     for (const std::string& text : outcome.insecure) json["insecure"].push_back(safe(text));
     for (const auto& account : outcome.summary.accounts) add_lists(json, account, verifies);
+    add_rights(json, outcome.summary.accounts);
     if (outcome.command == campaign::Command::copy) return json;
     json["per_account"] = Json::array();
     for (const auto& account : outcome.summary.accounts) {

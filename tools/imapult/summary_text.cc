@@ -7,6 +7,7 @@
 #include "tools/imapult/display.h"
 #include "tools/imapult/exit_code.h"
 #include "tools/imapult/reports.h"
+#include "tools/imapult/rights_report.h"
 
 namespace imapult::program {
 namespace {
@@ -53,6 +54,13 @@ std::string counts_line(const Outcome& outcome, const Totals& totals) {
     if (m.moved > 0) {
         line += fmt::format("{} messages moved inside the destination, as at the source\n",
                             with_thousands(m.moved));
+    }
+    if (m.labelled + m.represented > 0) {
+        line += fmt::format(
+            "{} messages {} inside the destination because of their labels, {} left to another "
+            "mailbox that has them\n",
+            with_thousands(m.labelled), outcome.dry_run ? "to carry" : "carried",
+            with_thousands(m.represented));
     }
     if (m.deleted > 0) {
         line += fmt::format("{} messages {} at the destination, as at the source\n",
@@ -189,6 +197,7 @@ std::string summary_text(const Outcome& outcome) {
         out += counts_line(outcome, totals);
     }
     for (const std::string& text : outcome.insecure) out += fmt::format("INSECURE: {}\n", text);
+    out += rights_text(outcome);
     add_lists(out, outcome);
     return out;
 }

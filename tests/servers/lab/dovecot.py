@@ -75,14 +75,16 @@ namespace inbox {{
   prefix = {prefix}
 {special}
 }}
+{namespaces}
 protocol imap {{
   mail_plugins = $mail_plugins imap_acl{imap_zlib}{imap_quota}
   imap_literal_minus = {literal_minus}
   {capability}
 }}
 plugin {{
-  acl = vfile
+  acl = vfile{global_acl}
   acl_user = %u
+  {acl_dict}
   {quota}
 }}
 """
@@ -94,12 +96,34 @@ SPECIAL = "".join(f"""  mailbox {name} {{
 """ for name in ("Drafts", "Sent", "Trash", "Junk"))
 
 
+# What users show each other stands below shared/, what is everybody's below Public/.
+NAMESPACES = """\
+namespace {{
+  type = shared
+  separator = {separator}
+  prefix = shared{separator}%%u{separator}
+  location = {format}:%%h/{format}
+  subscriptions = no
+  list = children
+}}
+namespace {{
+  type = public
+  separator = {separator}
+  prefix = Public{separator}
+  location = {format}:{folder}/mail/public
+  subscriptions = no
+  list = children
+}}
+"""
+
+
 class Dovecot(Server):
     """Any user name logs in with `password`; `master` opens any account (PLAIN authzid).
 
     format: maildir, sdbox, mdbox or mbox. hide: capability names that are not to be advertised, before
     and after login. add: names advertised besides. tls: None, or a kind of certificate
-    (certificates.py). quota: for example "1M". special: create the special-use mailboxes.
+    (certificates.py). quota: for example "1M". special: create the special-use mailboxes. shared: with
+    namespaces for other users' and for public mailboxes.
     """
 
     name = "dovecot"
@@ -107,14 +131,14 @@ class Dovecot(Server):
     master_password = "adminpass"
 
     def __init__(self, format="maildir", separator="/", prefix="", quota=None, hide=(), add=(), tls=None,
-                 special=True, connections=5000, compress=True):
+                 special=True, connections=5000, compress=True, shared=False):
         super().__init__()
         if not shutil.which("dovecot") and not os.path.exists("/usr/sbin/dovecot"):
             raise Unavailable("Dovecot is not installed (tools/setup installs it)")
         self.program = shutil.which("dovecot") or "/usr/sbin/dovecot"
         self.format, self.separator, self.prefix, self.quota = format, separator, prefix, quota
         self.hide, self.add, self.tls, self.special = set(hide), tuple(add), tls, special
-        self.connections, self.compress = connections, compress
+        self.connections, self.compress, self.shared = connections, compress, shared
         self.tls_port = 0
         self.authority = None
         self._capability = None
@@ -156,6 +180,11 @@ class Dovecot(Server):
         quota = ""
         if self.quota:
             quota = f"quota = count:User quota\n  quota_rule = *:storage={self.quota}\n  quota_vsizes = yes"
+        namespaces = ""
+        if self.shared:
+            namespaces = NAMESPACES.format(separator=self.separator, format=self.format, folder=folder)
+            (folder / "acls").write_text(f"Public{self.separator}* anyone lrwstipekxa\nPublic anyone lrk\n")
+            (folder / "acls").chmod(0o644)
         import grp  # pylint: disable=import-outside-toplevel
         (folder / "dovecot.conf").write_text(CONFIG.format(
             folder=folder, ssl="yes" if self.tls else "no", certificates=certificates,
@@ -167,6 +196,8 @@ class Dovecot(Server):
             literal_minus="yes" if "LITERAL-" in self.add else "no",
             quota_plugin=" quota" if self.quota else "", imap_quota=" imap_quota" if self.quota else "",
             zlib=" zlib" if self.compress else "", imap_zlib=" imap_zlib" if self.compress else "",
+            namespaces=namespaces, global_acl=f":{folder}/acls" if self.shared else "",
+            acl_dict=f"acl_shared_dict = file:{folder}/mail/shares.db" if self.shared else "",
             capability=f"imap_capability = {self._capability}" if self._capability else "", quota=quota))
 
     def tls_url(self, user=None, host="localhost"):

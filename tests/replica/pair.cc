@@ -127,13 +127,15 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
         report::StopToken stop;
         std::vector<std::unique_ptr<replica::Account>> all;
         runtime::TaskScope scope(scheduler_);
+        replica::VerifyOptions how;
+        if (verify) how.depth = *verify;
         for (std::size_t i = 0; i < accounts.size(); ++i) {
             auto& account = *all.emplace_back(std::make_unique<replica::Account>(
                 environment, options, **ledger, silent, stop, i));
             account.source_endpoint = endpoint("source", accounts[i]);
             account.destination_endpoint = endpoint("destination", accounts[i]);
             account.summary.account = accounts[i];
-            scope.spawn(verify ? replica::verify_account(account, *verify)
+            scope.spawn(verify ? replica::verify_account(account, how)
                                : replica::copy_account(account));
         }
         co_await scope.join();

@@ -239,7 +239,8 @@ class World {
         runtime::Credit passes(scheduler, 1);
         runtime::Credit openings(scheduler, 1);
         {
-            const campaign::AccountSpec spec{"alice", endpoint("source"), endpoint("destination")};
+            const campaign::AccountSpec spec{"alice", endpoint("source"), endpoint("destination"),
+                                             nullptr};
             campaign::Follower follower(
                 {environment, options, **ledger, witness, stop, passes, openings}, 0, spec);
             runtime::TaskScope scope(scheduler);

@@ -256,11 +256,13 @@ Result<SourceCommand> examine(std::string_view wire_name, const ExamineOptions& 
     CommandWriter writer("EXAMINE", options);
     writer.astring(wire_name);
     if (examine.qresync) {
-        const auto [validity, modseq] = *examine.qresync;
+        const auto [validity, modseq, last_known] = *examine.qresync;
         // RFC 7162 §7: both are non-zero numbers.
         if (validity == 0 || modseq == 0)
             writer.fail("QRESYNC needs UIDVALIDITY and a mod-sequence");
-        writer.raw(" (QRESYNC (").number(validity).raw(" ").number(modseq).raw("))");
+        writer.raw(" (QRESYNC (").number(validity).raw(" ").number(modseq);
+        if (last_known > 0) writer.raw(" 1:").number(last_known);
+        writer.raw("))");
     } else if (examine.condstore) {
         writer.raw(" (CONDSTORE)");
     }

@@ -92,6 +92,7 @@ struct ExamineOptions {
     struct QResync {
         std::uint32_t uid_validity;
         std::uint64_t modseq;
+        std::uint32_t last_known = 0;  ///< only of UIDs up to this one; 0: of all
     };
     std::optional<QResync> qresync = {};
 };

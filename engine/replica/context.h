@@ -96,6 +96,8 @@ struct Leaver {
     bool taken = false;  ///< found again
     bool looked_at = false;
     std::optional<dedup::Sha256> header;  ///< of the copy, strict; read once in a pass
+    bool dated = false;
+    std::optional<std::int64_t> date;  ///< the copy's INTERNALDATE; asked for once in a pass
 };
 
 struct Account {

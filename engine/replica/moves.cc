@@ -3,10 +3,10 @@
 //
 // What counts as evidence that a new message is a known one. Always: the size in octets is the
 // same, the old one is confirmed gone from its mailbox in this pass, and its copy has the new one's
-// INTERNALDATE. And either the source's own id says so (EMAILID of RFC 8474, X-GM-MSGID), or the
-// whole header is the same line by line, has a Message-ID and a Date, and nobody else has it: one
-// new message, and one old one or several whose octets are known to be equal. Everything else is
-// copied like any new message.
+// INTERNALDATE. And either the source's own id says so (EMAILID of RFC 8474, X-GM-MSGID), or
+// Message-ID and Date are there and the same, and nobody else has them: one new message, and one
+// old one or several whose octets are known to be equal. Everything else is copied like any new
+// message.
 
 #include <algorithm>
 #include <array>
@@ -117,6 +117,10 @@ Task<Result<void>> Lane::find_moves(std::shared_ptr<Job> job, std::vector<Move>&
             if (!old->taken && !another) likely.push_back({meta, old});
         }
     }
+    // Dates first: they cost the source nothing.
+    auto dated = co_await prove_by_dates(*job, found);
+    if (dated) dated = co_await prove_by_dates(*job, likely);
+    if (!dated) co_return dated;
     if (!likely.empty()) {
         auto proved = co_await prove_by_headers(*job, likely);
         if (!proved) co_return proved;
@@ -124,8 +128,7 @@ Task<Result<void>> Lane::find_moves(std::shared_ptr<Job> job, std::vector<Move>&
             if (chosen.insert(move.leaver.get()).second) found.push_back(std::move(move));
         }
     }
-    if (found.empty()) co_return Result<void>{};
-    co_return co_await prove_by_dates(*job, found);
+    co_return Result<void>{};
 }
 
 /// Headers of the copies that were not read yet: a new message may be like many old ones.
@@ -145,7 +148,8 @@ Task<Result<void>> Lane::look_at_copies(Job& job, const std::vector<Move>& moves
         if (!opened) co_return std::unexpected(std::move(opened).error());
         if (!opened->ok() || selected.uid_validity != from->record.destination_uid_validity)
             continue;
-        auto headers = co_await read_headers(*destination_, uids, job.flags);
+        auto headers =
+            co_await read_headers(*destination_, uids, job.flags, HeaderPart::message_id_and_date);
         if (!headers) co_return std::unexpected(std::move(headers).error());
         for (const HeaderSink::Entry& entry : *headers) {
             const auto leaver = leavers.find({from.get(), entry.candidate.uid});
@@ -163,7 +167,7 @@ Task<Result<void>> Lane::prove_by_headers(Job& job, std::vector<Move>& moves) {
     for (const Move& move : moves) {
         if (here.empty() || here.back() != move.meta.uid) here.push_back(move.meta.uid);
     }
-    auto read = co_await read_headers(*source_, here, job.flags);
+    auto read = co_await read_headers(*source_, here, job.flags, HeaderPart::message_id_and_date);
     if (!read) co_return std::unexpected(std::move(read).error());
     std::map<std::uint32_t, dedup::HeaderIdentity> arrivals;
     std::map<Strict, unsigned> owners;
@@ -199,8 +203,13 @@ Task<Result<void>> Lane::prove_by_headers(Job& job, std::vector<Move>& moves) {
 
 /// Keeps those whose copy has the INTERNALDATE that the new message's own copy would get.
 Task<Result<void>> Lane::prove_by_dates(Job& job, std::vector<Move>& moves) {
-    std::map<Copy, std::int64_t> dates;
-    for (const auto& [from, uids] : copies_of(moves)) {
+    std::vector<Move> undated;
+    for (const Move& move : moves) {
+        if (!move.leaver->dated) undated.push_back(move);
+    }
+    std::map<Copy, Leaver*> leavers;
+    for (const Move& move : undated) leavers[copy_of(move)] = move.leaver.get();
+    for (const auto& [from, uids] : copies_of(undated)) {
         SelectSink selected;
         auto examine =
             imap::source::examine(from->record.destination_name, {}, destination_->encoding());
@@ -221,12 +230,14 @@ Task<Result<void>> Lane::prove_by_dates(Job& job, std::vector<Move>& moves) {
         if (!reply->ok() || selected.uid_validity != from->record.destination_uid_validity)
             continue;
         for (const Meta& meta : metas.take()) {
-            if (meta.has_date) dates[{from.get(), meta.uid}] = meta.date;
+            const auto leaver = leavers.find({from.get(), meta.uid});
+            if (meta.has_date && leaver != leavers.end()) leaver->second->date = meta.date;
         }
     }
-    std::erase_if(moves, [&](const Move& move) {
-        const auto date = dates.find(copy_of(move));
-        return date == dates.end() || date->second != move.meta.date;
+    // Only now: another lane that looks for them at the same time must not take them for unlike.
+    for (const auto& [unused, leaver] : leavers) leaver->dated = true;
+    std::erase_if(moves, [](const Move& move) {
+        return !move.leaver->date || *move.leaver->date != move.meta.date;
     });
     co_return Result<void>{};
 }

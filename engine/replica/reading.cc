@@ -12,11 +12,15 @@ constexpr std::size_t kHeadersPerFetch = 1000;
 
 Task<Result<std::vector<HeaderSink::Entry>>> read_headers(Session& session,
                                                           std::vector<std::uint32_t> uids,
-                                                          FlagTable& flags) {
+                                                          FlagTable& flags, HeaderPart part) {
     HeaderSink sink(flags);
     imap::FetchItems items;
-    items.flags = items.size = true;
-    items.body = imap::FetchItems::Body::header;
+    if (part == HeaderPart::whole) {
+        items.flags = items.size = true;
+        items.body = imap::FetchItems::Body::header;
+    } else {
+        items.header_fields = {"MESSAGE-ID", "DATE"};
+    }
     std::deque<session::Ticket> tickets;
     for (const imap::UidSet& set : uid_sets(uids, kHeadersPerFetch)) {
         auto command = imap::source::uid_fetch(set, items, std::nullopt, session.encoding());

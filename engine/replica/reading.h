@@ -13,10 +13,14 @@ namespace imapult::replica {
 using runtime::Task;
 using session::Session;
 
-/// Headers, sizes and flags; sorted by UID.
+/// What is read of a header: all, with size and flags, or only what names the message.
+enum class HeaderPart : std::uint8_t { whole, message_id_and_date };
+
+/// Sorted by UID.
 Task<Result<std::vector<HeaderSink::Entry>>> read_headers(Session& session,
                                                           std::vector<std::uint32_t> uids,
-                                                          FlagTable& flags);
+                                                          FlagTable& flags,
+                                                          HeaderPart part = HeaderPart::whole);
 
 /// Digests of whole messages, which are streamed and not kept.
 Task<Result<std::vector<DigestSink::Entry>>> read_digests(Session& session,

@@ -261,7 +261,9 @@ class MailboxSurvey {
         fetches_.clear();
         imap::source::ExamineOptions how;
         how.condstore = can().has("CONDSTORE") || can().has("QRESYNC");
-        if (with_vanished) how.qresync = {job_->uid_validity, record().source_highest_modseq};
+        // What is new is asked for anyway.
+        if (with_vanished)
+            how.qresync = {job_->uid_validity, record().source_highest_modseq, base_ - 1};
         auto examine = imap::source::examine(job_->source_name, how, source_.encoding());
         if (!examine) return std::unexpected(std::move(examine).error());
         sink_->opened = source_.start(std::move(*examine), sink_.get());

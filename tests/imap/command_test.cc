@@ -147,6 +147,8 @@ TEST(Command, Examine) {
     EXPECT_EQ(wire(source::examine("a", {.condstore = true}, kSync)), " EXAMINE a (CONDSTORE)\r\n");
     EXPECT_EQ(wire(source::examine("a", {.qresync = {{67, 90060115194045000}}}, kSync)),
               " EXAMINE a (QRESYNC (67 90060115194045000))\r\n");
+    EXPECT_EQ(wire(source::examine("a", {.qresync = {{67, 9, 4}}}, kSync)),
+              " EXAMINE a (QRESYNC (67 9 1:4))\r\n");
     EXPECT_FALSE(source::examine("a", {.qresync = {{0, 1}}}, kSync));
     EXPECT_FALSE(source::examine("a", {.qresync = {{1, 0}}}, kSync));
 }

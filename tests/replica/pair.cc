@@ -142,6 +142,7 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
         for (std::size_t i = 0; i < all.size(); ++i) summaries[i] = std::move(all[i]->summary);
         options.claims = nullptr;
     }
+    sim::at_commit(shared, 0, {});  // which holds `shared`
     connector.kill();  // servers that wait for a client that is gone
     co_await servers_.join();
     if (ledger) ledger->reset();

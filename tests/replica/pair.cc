@@ -4,6 +4,7 @@
 
 #include "dedup/ledger.h"
 #include "engine/replica/account.h"
+#include "sim/support/silent_observer.h"
 
 namespace imapult::test {
 namespace {
@@ -13,23 +14,6 @@ using runtime::Task;
 
 constexpr std::string_view kPassword = "password";
 constexpr std::uint64_t kStepsMax = 20'000'000;
-
-class Silent final : public report::Observer {
-  public:
-    void account_started(std::size_t) override {}
-    void account_listed(std::size_t, std::size_t) override {}
-    void mailbox_started(std::size_t, std::string_view, std::uint64_t, std::uint64_t,
-                         std::uint64_t) override {}
-    void mailbox_finished(std::size_t, std::string_view) override {}
-    void progress(std::size_t, const report::Progress&) override {}
-    void message_refused(std::size_t, const report::Refusal&) override {}
-    void notice(std::size_t, const report::Notice&) override {}
-    void waiting(std::size_t, report::Waiting) override {}
-    void retrying(std::size_t, Side, std::chrono::milliseconds, const Error&) override {}
-    void account_finished(std::size_t, const report::AccountSummary&) override {}
-    [[nodiscard]] bool logs(report::LogLevel) const override { return false; }
-    void log(report::LogLevel, std::string_view) override {}
-};
 
 EndpointSpec endpoint(std::string host, std::string user) {
     EndpointSpec spec;
@@ -123,7 +107,7 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
         for (const std::string& name : accounts) people->add(name, name);
         options.people = people;
         session::Environment environment{scheduler_, connector, pool, 1};
-        Silent silent;
+        sim::SilentObserver silent;
         report::StopToken stop;
         std::vector<std::unique_ptr<replica::Account>> all;
         runtime::TaskScope scope(scheduler_);
@@ -143,7 +127,7 @@ Task<void> Pair::pass(std::vector<report::AccountSummary>& summaries, std::uint6
         options.claims = nullptr;
     }
     sim::at_commit(shared, 0, {});  // which holds `shared`
-    connector.kill();  // servers that wait for a client that is gone
+    connector.kill();               // servers that wait for a client that is gone
     co_await servers_.join();
     if (ledger) ledger->reset();
     co_await commits.join();

@@ -10,6 +10,7 @@
 #include "engine/campaign/follow.h"
 #include "engine/net/stream.h"
 #include "sim/support/memory_stream.h"
+#include "sim/support/silent_observer.h"
 #include "sim/support/sim_scheduler.h"
 #include "tools/imapd/connection.h"
 #include "tools/imapd/store.h"
@@ -22,24 +23,14 @@ using runtime::Task;
 
 constexpr std::string_view kUser = "alice";
 
-class Witness final : public report::Observer {
+class Witness final : public SilentObserver {
   public:
     void account_started(std::size_t) override { ++started; }
-    void account_listed(std::size_t, std::size_t) override {}
-    void mailbox_started(std::size_t, std::string_view, std::uint64_t, std::uint64_t,
-                         std::uint64_t) override {}
-    void mailbox_finished(std::size_t, std::string_view) override {}
-    void progress(std::size_t, const report::Progress&) override {}
-    void message_refused(std::size_t, const report::Refusal&) override {}
-    void notice(std::size_t, const report::Notice&) override {}
-    void waiting(std::size_t, report::Waiting) override {}
     void retrying(std::size_t, Side, std::chrono::milliseconds, const Error&) override {
         ++retries;
     }
     void account_finished(std::size_t, const report::AccountSummary&) override { ++finished; }
     void followed(std::size_t, const report::Following& now) override { following = now; }
-    [[nodiscard]] bool logs(report::LogLevel) const override { return false; }
-    void log(report::LogLevel, std::string_view) override {}
 
     int started = 0, finished = 0, retries = 0;
     report::Following following;

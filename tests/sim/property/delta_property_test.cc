@@ -13,6 +13,7 @@
 #include "dedup/memory_store.h"
 #include "engine/replica/account.h"
 #include "sim/process.h"
+#include "sim/support/silent_observer.h"
 #include "sim/support/sim_scheduler.h"
 #include "tools/imapd/store.h"
 
@@ -20,23 +21,6 @@ namespace imapult::sim {
 namespace {
 
 constexpr std::string_view kUser = "alice";
-
-class Silent final : public report::Observer {
-  public:
-    void account_started(std::size_t) override {}
-    void account_listed(std::size_t, std::size_t) override {}
-    void mailbox_started(std::size_t, std::string_view, std::uint64_t, std::uint64_t,
-                         std::uint64_t) override {}
-    void mailbox_finished(std::size_t, std::string_view) override {}
-    void progress(std::size_t, const report::Progress&) override {}
-    void message_refused(std::size_t, const report::Refusal&) override {}
-    void notice(std::size_t, const report::Notice&) override {}
-    void waiting(std::size_t, report::Waiting) override {}
-    void retrying(std::size_t, Side, std::chrono::milliseconds, const Error&) override {}
-    void account_finished(std::size_t, const report::AccountSummary&) override {}
-    [[nodiscard]] bool logs(report::LogLevel) const override { return false; }
-    void log(report::LogLevel, std::string_view) override {}
-};
 
 /// One kind of pair of servers.
 struct Kind {
@@ -188,7 +172,7 @@ class World {
     Task<void> one(session::Environment& environment, const replica::Options& options,
                    std::unique_ptr<dedup::Ledger>& ledger, const report::StopToken& stop,
                    report::AccountSummary& summary) {
-        Silent silent;
+        SilentObserver silent;
         {
             replica::Account account(environment, options, *ledger, silent, stop, 0);
             account.source_endpoint = endpoint("source");

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -120,7 +121,8 @@ HeaderMatch match_headers(const std::vector<Candidate>& source,
 
 struct ContentCandidate {
     std::uint32_t uid;
-    Sha256 digest;  ///< NormalDigest
+    Sha256 digest;                       ///< NormalDigest
+    std::optional<std::int64_t> date{};  ///< INTERNALDATE; decides between equal ones
 };
 /// `recovering`: the destination's messages can only be our own (above an intent's floor): where
 /// the digests differ but the strong loose identity is equal, the server altered the message on its

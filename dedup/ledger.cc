@@ -116,6 +116,14 @@ void Batch::erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t so
     erase(writes_, Family::refusals, format::refusal_key(account, mailbox, source_uid));
 }
 
+void Batch::put_spent(AccountId account, const Spent& spent) {
+    put(writes_, Family::accounts, format::spent_key(account), format::encode(spent));
+}
+
+void Batch::put_host(const HostRecord& host) {
+    put(writes_, Family::accounts, format::host_key(host.host), format::encode(host));
+}
+
 void Batch::put_rights(AccountId account, const RightsRecord& rights) {
     put(writes_, Family::accounts, format::rights_key(account, rights.mailbox),
         format::encode(rights));
@@ -307,6 +315,28 @@ Result<std::vector<AccountRecord>> Ledger::accounts() const {
         }
     }
     return records;
+}
+
+Result<std::vector<HostRecord>> Ledger::hosts() const {
+    return state_->all(Family::accounts, format::host_range(), format::decode_host);
+}
+
+Result<std::map<AccountId, Spent>> Ledger::spent() const {
+    std::map<AccountId, Spent> out;
+    Result<void> outcome;
+    const format::Range range = format::spent_range();
+    IMAPULT_CHECK(state_->store->scan(Family::accounts, range.first, range.end,
+                                      [&](std::string_view key, std::string_view value) {
+                                          Result<Spent> spent = format::decode_spent(key, value);
+                                          if (!spent) {
+                                              outcome = std::unexpected(std::move(spent).error());
+                                              return false;
+                                          }
+                                          out.emplace(format::account_of_spent(key), *spent);
+                                          return true;
+                                      }));
+    IMAPULT_CHECK(outcome);
+    return out;
 }
 
 Result<std::vector<RightsRecord>> Ledger::rights(AccountId account) const {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -138,6 +139,19 @@ struct AccountRecord {
     std::optional<Pass> last_pass{};
 };
 
+/// What an account has moved on one day, for budgets.
+struct Spent {
+    std::int64_t day = 0;  ///< since 1970-01-01, UTC
+    std::uint64_t messages = 0, bytes = 0;
+};
+
+/// What was learnt of a host: how much it likes to be asked for at once.
+struct HostRecord {
+    std::string host;
+    std::uint64_t window_bytes = 0;  ///< 0: as much as we like
+    std::uint32_t connections = 0;   ///< of one account; 0: not known
+};
+
 /// The rights on a mailbox as they were last carried over (replica/rights_text.h says how they are
 /// written).
 struct RightsRecord {
@@ -158,6 +172,8 @@ class Batch {
     void put_refusal(AccountId account, const Refusal& refusal);
     void erase_refusal(AccountId account, MailboxId mailbox, std::uint32_t source_uid);
     void put_pass(AccountId account, const Pass& pass);
+    void put_spent(AccountId account, const Spent& spent);
+    void put_host(const HostRecord& host);
     void put_rights(AccountId account, const RightsRecord& rights);
     void make_durable() { durable_ = true; }
     [[nodiscard]] bool empty() const { return writes_.changes.empty(); }
@@ -180,6 +196,9 @@ class Ledger {
     // Blocking reads and id allocation (durable before they return).
     Result<AccountRecord> open_account(const std::string& source, const std::string& destination);
     Result<std::vector<AccountRecord>> accounts() const;
+    /// By account; those that have never spent anything are left out.
+    Result<std::map<AccountId, Spent>> spent() const;
+    Result<std::vector<HostRecord>> hosts() const;
     Result<std::vector<MailboxRecord>> mailboxes(AccountId account) const;
     /// Takes an unused mailbox id (never reused, also after a crash; of a ledger that is only read:
     /// for this run). Does not block.

@@ -206,6 +206,17 @@ std::string refusal_key(AccountId account, MailboxId mailbox, std::uint32_t sour
     return w.take();
 }
 
+std::string host_key(std::string_view host) {
+    return "h" + std::string(text_within_limit(host));
+}
+
+std::string spent_key(AccountId account) {
+    Writer w;
+    w.u8('s');
+    w.u32(account);
+    return w.take();
+}
+
 std::string rights_key(AccountId account, MailboxId mailbox) {
     return "r" + key_of(account, mailbox);
 }
@@ -230,6 +241,12 @@ Range message_range(MailboxId mailbox, std::uint32_t first_uid, std::uint32_t la
 
 Range account_range() {
     return {"i", "j"};
+}
+Range spent_range() {
+    return {"s", "t"};
+}
+Range host_range() {
+    return {"h", "i"};
 }
 
 Range rights_range(AccountId account) {
@@ -530,6 +547,53 @@ Result<Pass> decode_pass(std::string_view key, std::string_view value) {
     if (layout == kLayoutLag) pass.lag_ms = r.varint();
     if (!r.clean()) return damage(Family::passes, key, "an unreadable pass");
     return pass;
+}
+
+std::string encode(const HostRecord& host) {
+    Writer w;
+    w.u8(kLayout);
+    w.varint(host.window_bytes);
+    w.varint(host.connections);
+    return w.take();
+}
+Result<HostRecord> decode_host(std::string_view key, std::string_view value) {
+    if (!key.starts_with('h')) return damage(Family::accounts, key, "a key of the wrong form");
+    Reader r(value);
+    HostRecord host;
+    host.host = key.substr(1);
+    if (r.u8() != kLayout) r.refuse();
+    host.window_bytes = r.varint();
+    host.connections = r.varint32();
+    if (!r.clean()) return damage(Family::accounts, key, "an unreadable host");
+    return host;
+}
+
+std::string encode(const Spent& spent) {
+    Writer w;
+    w.u8(kLayout);
+    w.varint(static_cast<std::uint64_t>(spent.day));
+    w.varint(spent.messages);
+    w.varint(spent.bytes);
+    return w.take();
+}
+Result<Spent> decode_spent(std::string_view key, std::string_view value) {
+    Reader k(key);
+    if (k.u8() != 's') k.refuse();
+    k.u32();
+    if (!k.clean()) return damage(Family::accounts, key, "a key of the wrong form");
+    Reader r(value);
+    Spent spent;
+    if (r.u8() != kLayout) r.refuse();
+    spent.day = static_cast<std::int64_t>(r.varint());
+    spent.messages = r.varint();
+    spent.bytes = r.varint();
+    if (!r.clean()) return damage(Family::accounts, key, "an unreadable budget");
+    return spent;
+}
+AccountId account_of_spent(std::string_view key) {
+    Reader k(key);
+    k.u8();
+    return k.u32();
 }
 
 std::string encode(const RightsRecord& rights) {

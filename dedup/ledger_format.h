@@ -31,6 +31,8 @@ std::string message_key(MailboxId mailbox, std::uint32_t source_uid);
 std::string intent_key(MailboxId mailbox, std::uint64_t sequence);
 std::string refusal_key(AccountId account, MailboxId mailbox, std::uint32_t source_uid);
 std::string pass_key(AccountId account);
+std::string host_key(std::string_view host);                   ///< 'h' and the name
+std::string spent_key(AccountId account);                      ///< 's' and the id
 std::string rights_key(AccountId account, MailboxId mailbox);  ///< 'r' and the ids
 
 /// [first, end) of all keys that begin with one number (account or mailbox).
@@ -40,6 +42,8 @@ struct Range {
 Range range_of(std::uint32_t prefix);
 Range message_range(MailboxId mailbox, std::uint32_t first_uid, std::uint32_t last_uid);
 Range account_range();
+Range spent_range();
+Range host_range();
 Range rights_range(AccountId account);
 
 // Values. What an encoder writes its decoder reads back equal; everything else is damage.
@@ -50,6 +54,8 @@ std::string encode(const MessageRecord& record);
 std::string encode(const Intent& intent);
 std::string encode(const Refusal& refusal);
 std::string encode(const Pass& pass);
+std::string encode(const Spent& spent);
+std::string encode(const HostRecord& host);
 std::string encode(const RightsRecord& rights);
 
 // Decoders: state_damaged with the family and the key (in hexadecimal) in the text.
@@ -60,6 +66,9 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
 Result<Intent> decode_intent(std::string_view key, std::string_view value);
 Result<Refusal> decode_refusal(std::string_view key, std::string_view value);
 Result<Pass> decode_pass(std::string_view key, std::string_view value);
+Result<HostRecord> decode_host(std::string_view key, std::string_view value);
+Result<Spent> decode_spent(std::string_view key, std::string_view value);
+AccountId account_of_spent(std::string_view key);  ///< of a key that decode_spent took
 Result<RightsRecord> decode_rights(std::string_view key, std::string_view value);
 AccountId account_of_pass(std::string_view key);  ///< of a key that decode_pass took
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <tuple>
 
 #include "dedup/identity.h"
 
@@ -111,33 +112,53 @@ HeaderMatch match_headers(const std::vector<Candidate>& source,
     return match;
 }
 
-std::vector<Pair> match_contents(const Group& group, const std::vector<ContentCandidate>& source,
-                                 const std::vector<ContentCandidate>& destination,
-                                 bool recovering) {
-    const auto by_digest = [](const ContentCandidate& a, const ContentCandidate& b) {
-        return a.digest != b.digest ? a.digest < b.digest : a.uid < b.uid;
-    };
-    std::vector<ContentCandidate> ours = source;
-    std::vector<ContentCandidate> theirs = destination;
-    std::ranges::sort(ours, by_digest);
-    std::ranges::sort(theirs, by_digest);
+namespace {
 
-    std::vector<Pair> pairs;
-    std::vector<std::uint32_t> ours_left;
-    std::vector<std::uint32_t> theirs_left;
+/// In rising UID order; what was paired is taken out.
+void pair_equals(std::vector<ContentCandidate>& ours, std::vector<ContentCandidate>& theirs,
+                 bool with_date, std::vector<Pair>& pairs) {
+    const auto key = [with_date](const ContentCandidate& c) {
+        return std::pair(c.digest, with_date ? c.date : std::nullopt);
+    };
+    const auto by_key = [&key](const ContentCandidate& a, const ContentCandidate& b) {
+        return std::tuple(key(a), a.uid) < std::tuple(key(b), b.uid);
+    };
+    std::ranges::sort(ours, by_key);
+    std::ranges::sort(theirs, by_key);
+    std::vector<ContentCandidate> ours_left, theirs_left;
     auto a = ours.begin();
     auto b = theirs.begin();
     while (a != ours.end() && b != theirs.end()) {
-        if (a->digest == b->digest) {
+        const bool known = !with_date || a->date.has_value();
+        if (key(*a) == key(*b) && known) {
             pairs.push_back({(a++)->uid, (b++)->uid});
-        } else if (a->digest < b->digest) {
-            ours_left.push_back((a++)->uid);
+        } else if (key(*a) <= key(*b)) {
+            ours_left.push_back(*a++);
         } else {
-            theirs_left.push_back((b++)->uid);
+            theirs_left.push_back(*b++);
         }
     }
-    for (; a != ours.end(); ++a) ours_left.push_back(a->uid);
-    for (; b != theirs.end(); ++b) theirs_left.push_back(b->uid);
+    ours_left.insert(ours_left.end(), a, ours.end());
+    theirs_left.insert(theirs_left.end(), b, theirs.end());
+    ours = std::move(ours_left);
+    theirs = std::move(theirs_left);
+}
+
+}  // namespace
+
+std::vector<Pair> match_contents(const Group& group, const std::vector<ContentCandidate>& source,
+                                 const std::vector<ContentCandidate>& destination,
+                                 bool recovering) {
+    std::vector<ContentCandidate> ours = source;
+    std::vector<ContentCandidate> theirs = destination;
+    std::vector<Pair> pairs;
+    // Of equal messages those that arrived at the same moment belong together.
+    pair_equals(ours, theirs, true, pairs);
+    pair_equals(ours, theirs, false, pairs);
+    std::vector<std::uint32_t> ours_left;
+    std::vector<std::uint32_t> theirs_left;
+    for (const ContentCandidate& left : ours) ours_left.push_back(left.uid);
+    for (const ContentCandidate& left : theirs) theirs_left.push_back(left.uid);
     if (recovering && group.strong) {
         std::ranges::sort(ours_left);
         std::ranges::sort(theirs_left);

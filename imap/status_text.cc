@@ -75,8 +75,30 @@ bool is_throttling(const Status& status) {
                                                                 "too many connections",
                                                                 "maximum number of connections"};
     if (status.code == ResponseCode::throttled) return true;
-    if (status.code == ResponseCode::limit && is_refusal(status)) return true;
+    // Of how many flags or mailboxes there may be: that does not pass by waiting.
+    static constexpr std::array<std::string_view, 4> kStanding = {"flag", "keyword", "mailboxes",
+                                                                  "folders"};
+    if (status.code == ResponseCode::limit && is_refusal(status) &&
+        !contains_any(status.text, kStanding)) {
+        return true;
+    }
     return !status.text.empty() && contains_any(status.text, kTexts);
+}
+
+bool is_unavailable(const Status& status) {
+    static constexpr std::array<std::string_view, 7> kTexts = {
+        "temporarily unavailable", "temporary failure", "temporary error",   "try again later",
+        "server busy",             "server is busy",    "server unavailable"};
+    if (!is_refusal(status)) return false;
+    switch (status.code) {
+        case ResponseCode::unavailable:
+        case ResponseCode::server_bug:
+        case ResponseCode::in_use:
+        case ResponseCode::contact_admin:
+            return true;
+        default:
+            return contains_any(status.text, kTexts);
+    }
 }
 
 bool is_over_quota(const Status& status) {

@@ -16,6 +16,8 @@ std::optional<std::chrono::milliseconds> suggested_delay(std::string_view text);
 
 /// [LIMIT] on a NO or BAD, [THROTTLED], or the usual texts (Exchange says it even in an OK).
 bool is_throttling(const Status& status);
+/// [UNAVAILABLE], [SERVERBUG], [INUSE] or [CONTACTADMIN], or the usual texts: it will pass.
+bool is_unavailable(const Status& status);
 /// A NO or BAD with [OVERQUOTA], or the usual texts.
 bool is_over_quota(const Status& status);
 /// A NO or BAD with [TOOBIG], or the usual texts.

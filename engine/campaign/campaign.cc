@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,7 +14,9 @@
 
 #include "dedup/memory_store.h"
 #include "engine/base/limits.h"
+#include "engine/campaign/budget.h"
 #include "engine/campaign/follow.h"
+#include "engine/campaign/hosts.h"
 #include "engine/net/ring_connector.h"
 #include "engine/replica/account.h"
 #include "engine/replica/foreign.h"
@@ -28,6 +31,8 @@ using runtime::Task;
 constexpr unsigned kShardsMax = 8;
 constexpr unsigned kAccountsAtOnce = 8;
 constexpr unsigned kLanesAlone = 2;
+/// Beyond these an unchanged account costs one log-in, not two (listed_anyway_max is 0).
+constexpr std::size_t kListedAnywayAccountsMax = 50;
 constexpr std::size_t kBlockingThreads = 4;
 constexpr std::size_t kBufferedBytesTotal = 16 * limits::kMiB;  ///< of all lanes of all accounts
 constexpr std::size_t kBufferedBytesLeast = limits::kMiB;
@@ -93,6 +98,9 @@ struct Campaign {
     StopToken& stop;
     replica::Options replica_options;
     std::unique_ptr<SharedRate> rate;
+    std::unique_ptr<DailyBudget> budget;
+    std::unique_ptr<Hosts> hosts;
+    SystemClock clock;
     SharedClaims claims;
     std::unique_ptr<dedup::Ledger> ledger;
     runtime::ThreadPool blocking{kBlockingThreads};
@@ -105,7 +113,7 @@ struct Campaign {
 };
 
 bool is_folder(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -280,8 +288,11 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
         people->add(account.source.user, account.destination.user);
     out.people = std::move(people);
     out.subscriptions = options.subscriptions;
+    if (options.accounts.size() > kListedAnywayAccountsMax) out.listed_anyway_max = 0;
     out.dry_run = options.dry_run;
     out.retry_refused = options.retry_refused;
+    out.retry_for = options.retry_for;
+    out.away_for = options.away_for;
     out.trust = options.trust;
     out.repair = options.repair;
     out.refused_folder = options.state_dir + "/refused";
@@ -294,6 +305,19 @@ replica::Options to_replica(const Options& options, unsigned accounts_at_once) {
     out.lane_buffered_bytes_max = std::clamp(kBufferedBytesTotal / (accounts_at_once * out.lanes),
                                              kBufferedBytesLeast, limits::kLaneBufferedBytesMax);
     return out;
+}
+
+/// Of the hosts; without it the next run learns it again.
+void keep_what_was_learnt(Campaign& campaign) {
+    const Options& options = campaign.options;
+    const bool writes = (options.command == Command::copy || options.command == Command::migrate ||
+                         options.command == Command::follow) &&
+                        !options.dry_run;
+    dedup::Batch batch = campaign.hosts->learnt();
+    if (!writes || batch.empty()) return;
+    std::promise<void> done;
+    campaign.ledger->commit(std::move(batch), [&done](const Result<void>&) { done.set_value(); });
+    done.get_future().wait();
 }
 
 void name_the_unreached(Campaign& campaign) {
@@ -332,6 +356,17 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
         campaign.rate = std::make_unique<SharedRate>(options.bytes_per_second_max);
         campaign.replica_options.rate = campaign.rate.get();
     }
+    if (options.limits.any() && !options.dry_run) {
+        auto budget =
+            DailyBudget::open(options.limits, options.accounts, *campaign.ledger, campaign.clock);
+        if (!budget) return failed(std::move(budget).error());
+        campaign.budget = std::move(*budget);
+        campaign.replica_options.budget = campaign.budget.get();
+    }
+    campaign.hosts = std::make_unique<Hosts>(*campaign.ledger);
+    campaign.replica_options.pace_of = [&hosts = *campaign.hosts](const std::string& host) {
+        return hosts.pace_of(host);
+    };
     if (campaign.replica_options.names.spaces.beyond_personal()) {
         campaign.claims.remember(options, *campaign.ledger);
         campaign.replica_options.claims = &campaign.claims;
@@ -363,6 +398,7 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
     all.front()->run();
     for (std::thread& thread : threads) thread.join();
     all.clear();
+    keep_what_was_learnt(campaign);
     name_the_unreached(campaign);
     summary.accounts = std::move(campaign.summaries);
     // To be stopped is how `follow` ends: that interrupts only what is not in step.

@@ -2,6 +2,7 @@
 // One run over one or many accounts: what the command line chose goes in, what happened comes out.
 // This header is the seam between the program (tools/imapult) and the engine.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,16 @@ struct AccountSpec {
     EndpointSpec destination;
     /// Of `verify`: what the destination is compared with instead of the source, which is empty.
     std::shared_ptr<const dedup::AccountProof> against;
+};
+
+/// What may be moved on one day (UTC); 0: any amount. What earlier runs moved today counts.
+struct Limits {
+    std::uint64_t bytes_per_day = 0, messages_per_day = 0;  ///< each account
+    /// All accounts of one host name together, as source and as destination.
+    std::uint64_t host_bytes_per_day = 0, host_messages_per_day = 0;
+    [[nodiscard]] bool any() const {
+        return (bytes_per_day | messages_per_day | host_bytes_per_day | host_messages_per_day) != 0;
+    }
 };
 
 struct Options {
@@ -61,11 +72,15 @@ struct Options {
     DeletePolicy remove;
     unsigned accounts_at_once = 0;  ///< over all shards
     std::uint64_t bytes_per_second_max = 0;
+    Limits limits;
+    /// How long an account goes on without progress while a server is away or asks for patience.
+    std::chrono::seconds retry_for = std::chrono::hours(1);    ///< a server that asks for patience
+    std::chrono::seconds away_for = std::chrono::seconds(45);  ///< one that cannot be reached
 };
 
 struct Summary {
     std::vector<AccountSummary> accounts;  ///< in the order of Options::accounts
-    std::optional<Failure> failure;        ///< what ended the whole run (state directory, ring, …)
+    std::optional<Failure> failure;  ///< what ended the whole run (state directory, ring, …)
     bool interrupted = false;
 };
 

@@ -176,8 +176,10 @@ Task<void> Follower::pass() {
     current_ = nullptr;
     pass_ended_ = now();
     pass_time_ = pass_ended_ - begin;
-    const bool through = account.summary.result == RunResult::complete ||
-                         account.summary.result == RunResult::partial;
+    // With a failure, partial means that the day's budget is used up.
+    const bool through =
+        !account.summary.failure && (account.summary.result == RunResult::complete ||
+                                     account.summary.result == RunResult::partial);
     book(std::move(account.summary));
     if (through) {
         has_finished_ = true;
@@ -211,7 +213,8 @@ void Follower::tell() {
 
 /// What was done adds up; how things stand is what the last pass that went through found.
 void Follower::book(AccountSummary pass) {
-    const bool through = pass.result == RunResult::complete || pass.result == RunResult::partial;
+    const bool through =
+        !pass.failure && (pass.result == RunResult::complete || pass.result == RunResult::partial);
     MessageCounts& books = summary.messages;
     books.copied += pass.messages.copied;
     books.adopted += pass.messages.adopted;

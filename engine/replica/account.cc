@@ -5,9 +5,11 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/create.h"
 #include "engine/replica/foreign.h"
 #include "engine/replica/label_copies.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/readback.h"
 #include "engine/replica/renames.h"
 #include "engine/replica/rights.h"
@@ -16,7 +18,7 @@
 namespace imapult::replica {
 namespace {
 
-constexpr unsigned kOpeningAttemptsMax = 5;
+constexpr unsigned kOpeningAttemptsMax = 5;  ///< of a server that only ends the connection
 
 /// What a run over one account holds beside the Account.
 struct Run {
@@ -74,175 +76,6 @@ void take_destination(Job& job, Listing& destination) {
         job.destination_uid_next = there->uid_next.value_or(1);
         job.destination_messages = there->messages.value_or(0);
     }
-}
-
-// --- creating mailboxes -------------------------------------------------------------------------
-
-/// CREATE (and SUBSCRIBE) for all that is missing and a new listing, in one write. Subscribing, or
-/// NOOP, after each CREATE: Carbonio and Zimbra cut a connection with more than 25 CREATEs in a
-/// row.
-Task<Result<std::vector<session::Reply>>> create_batch(Run& run, std::vector<Place*> places) {
-    Account& account = run.account;
-    Session& session = *run.sessions.destination;
-    std::vector<session::Ticket> creates;
-    std::vector<session::Ticket> others;
-    const bool can_use = session.capabilities().has("CREATE-SPECIAL-USE");
-    for (Place* place : places) {
-        auto create =
-            imap::destination::create(place->name, can_use ? place->use : "", session.encoding());
-        if (!create) co_return std::unexpected(std::move(create).error());
-        creates.push_back(session.start_change(std::move(*create)));
-        auto subscribe = imap::destination::subscribe(place->name, session.encoding());
-        if (account.options.subscriptions && account.source.mailboxes[place->source].subscribed &&
-            subscribe) {
-            others.push_back(session.start_change(std::move(*subscribe)));
-        } else {
-            others.push_back(session.start(imap::source::noop()));
-        }
-    }
-    auto listing = co_await list_mailboxes(session, {}, account.destination.asked);
-    std::vector<session::Reply> replies;
-    std::optional<Error> error;
-    for (session::Ticket& ticket : creates) {
-        auto reply = co_await session.finish(ticket);
-        if (!reply) {
-            if (!error) error = std::move(reply).error();
-            continue;
-        }
-        replies.push_back(std::move(*reply));
-    }
-    for (session::Ticket& ticket : others) (void)co_await session.finish(ticket);
-    if (error) co_return std::unexpected(std::move(*error));
-    if (!listing) co_return std::unexpected(std::move(listing).error());
-    account.destination = std::move(*listing);
-    co_return replies;
-}
-
-/// A place's name made safe for a strict server, after a refusal.
-void make_strict(Place& place, const Listing& destination, const std::vector<Place>& all) {
-    for (std::string& part : place.path) part = holdable(part, destination.separator, true);
-    const std::string base = place.path.back();
-    place.name = wire_name(place, destination);
-    const auto taken = [&] {
-        return std::any_of(all.begin(), all.end(), [&](const Place& other) {
-            return &other != &place && other.name == place.name;
-        });
-    };
-    for (unsigned n = 2; taken(); ++n) {
-        place.path.back() = base + " (" + std::to_string(n) + ")";
-        place.name = wire_name(place, destination);
-    }
-    place.mapped_because = "the destination refused the name";
-}
-
-/// Read back by LIST: the server may have made another name of it.
-bool read_back(Run& run, Place& place) {
-    Listing& listing = run.account.destination;
-    if (const Mailbox* exact = listing.find(place.name); exact != nullptr && exact->selectable) {
-        place.exists = true;
-        return true;
-    }
-    const std::string wanted = to_lower(place.name);
-    for (const Mailbox& box : listing.mailboxes) {
-        const bool alike = to_lower(box.name) == wanted || box.path == place.path;
-        const bool used = std::any_of(
-            run.placement.places.begin(), run.placement.places.end(),
-            [&](const Place& other) { return &other != &place && other.name == box.name; });
-        if (alike && box.selectable && !used) {
-            place.name = box.name;
-            place.exists = true;
-            place.mapped_because = "the destination made this name of it";
-            return true;
-        }
-    }
-    return false;
-}
-
-/// Without NAMESPACE (RFC 2342) no server says that all its mailboxes lie below INBOX; a refused
-/// CREATE where nothing stands elsewhere suggests it.
-bool may_lie_below_inbox(const Listing& at) {
-    return !at.namespaces_told && at.separator != 0 &&
-           std::all_of(at.mailboxes.begin(), at.mailboxes.end(),
-                       [](const Mailbox& box) { return box.path.front() == "INBOX"; });
-}
-
-Task<Result<void>> create_missing(Run& run) {
-    Account& account = run.account;
-    std::vector<Place*> missing;
-    for (Place& place : run.placement.places) {
-        if (!place.exists) missing.push_back(&place);
-    }
-    enum class Names : std::uint8_t { as_planned, below_inbox, strict };
-    Names names = Names::as_planned;
-    bool is_below_inbox = false;
-    while (!missing.empty()) {
-        auto replies = co_await create_batch(run, missing);
-        if (!replies) co_return std::unexpected(std::move(replies).error());
-        std::vector<Place*> refused;
-        for (std::size_t i = 0; i < missing.size() && i < replies->size(); ++i) {
-            Place* place = missing[i];
-            if (read_back(run, *place)) {
-                ++account.summary.mailboxes.created;
-                is_below_inbox = is_below_inbox || names == Names::below_inbox;
-                continue;
-            }
-            const session::Reply& reply = (*replies)[i];
-            Error error = session::refusal(reply, account.destination_endpoint.url(),
-                                           "create the mailbox " + printable(place->name));
-            if (error.retry == Retry::later || error.code == Code::over_quota) {
-                error.scope = Scope::account;
-                co_return std::unexpected(std::move(error));
-            }
-            account.log(report::LogLevel::info, error.text);
-            place->mapped_because = error.text;
-            refused.push_back(place);
-        }
-        missing = std::move(refused);
-        Listing naming = account.destination;
-        const bool may_be_below =
-            names == Names::as_planned && may_lie_below_inbox(account.destination);
-        if (may_be_below || is_below_inbox) naming.prefix = std::string("INBOX") + naming.separator;
-        if (may_be_below) {
-            names = Names::below_inbox;
-            for (Place* place : missing) place->name = wire_name(*place, naming);
-        } else if (names != Names::strict) {
-            names = Names::strict;
-            for (Place* place : missing) make_strict(*place, naming, run.placement.places);
-        } else {
-            break;
-        }
-    }
-    // What could not be created is listed as a whole.
-    for (Place* place : missing) {
-        const Mailbox& box = account.source.mailboxes[place->source];
-        report::Refusal refusal;
-        refusal.account = account.summary.account;
-        refusal.mailbox = printable(box.display());
-        refusal.reason = place->mapped_because;
-        refusal.count = box.messages.value_or(0);
-        account.observer.message_refused(account.index, refusal);
-        account.summary.refusals.push_back(std::move(refusal));
-        ++account.summary.mailboxes.failed;
-        account.summary.messages.source += box.messages.value_or(0);
-        account.summary.messages.refused += box.messages.value_or(0);
-        place->name.clear();
-    }
-    co_return Result<void>{};
-}
-
-Task<void> subscribe_existing(Run& run) {
-    Account& account = run.account;
-    if (!account.options.subscriptions) co_return;
-    Session& session = *run.sessions.destination;
-    std::vector<session::Ticket> tickets;
-    for (const Place& place : run.placement.places) {
-        if (place.name.empty() || !account.source.mailboxes[place.source].subscribed) continue;
-        const Mailbox* there = account.destination.find(place.name);
-        if (there == nullptr || there->subscribed) continue;
-        auto subscribe = imap::destination::subscribe(place.name, session.encoding());
-        if (subscribe) tickets.push_back(session.start_change(std::move(*subscribe)));
-    }
-    for (session::Ticket& ticket : tickets) (void)co_await session.finish(ticket);
 }
 
 // --- planning -----------------------------------------------------------------------------------
@@ -408,18 +241,19 @@ void plan_jobs(Run& run) {
         const bool replaced =
             std::any_of(run.placement.places.begin(), run.placement.places.end(),
                         [&](const Place& place) { return place.name == record.destination_name; });
-        if (settled || replaced) {
+        const Mailbox* there = account.destination.find(record.destination_name);
+        const bool same =
+            there != nullptr && there->uid_validity == record.destination_uid_validity;
+        if (settled || replaced || !same) {
             dedup::MailboxRecord old = record;
             old.archived = true;
             archived.put_mailbox(old);
             account.forget_refusals(old.id, archived);
-            continue;
+            if (settled || replaced) continue;
         }
         account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
-                       "the mailbox is gone at the source; its copy was left as it is");
-        const Mailbox* there = account.destination.find(record.destination_name);
-        const bool same =
-            there != nullptr && there->uid_validity == record.destination_uid_validity;
+                       same ? "the mailbox is gone at the source; its copy was left as it is"
+                            : "the mailbox is gone at the source, and so is its copy");
         if (!same) continue;
         run.orphans.push_back(job_of(account, record, printable(record.source_name)));
         run.orphans.back()->orphan = true;
@@ -474,8 +308,10 @@ void balance(Run& run) {
                 std::min(refused, there - std::min(there, done));  // others are gone at the source
             const std::uint64_t known = std::min(there, done + refused);
             books.source += std::max(there, done + refused);
-            books.refused += refused;
-            books.already_there += there - known;
+            const std::uint64_t unseen = std::min(job->unseen, there - known);
+            books.refused += refused + unseen;
+            books.already_there += there - known - unseen;
+            if (job->capped) ++account.summary.mailboxes.failed;
         } else {
             books.source += done;
             books.not_reached += job->messages - std::min<std::uint64_t>(job->messages, done);
@@ -487,7 +323,10 @@ void set_result(Account& account) {
     report::AccountSummary& summary = account.summary;
     if (account.fatal) {
         summary.failure = report::Failure{*account.fatal, account.fatal_side};
-        summary.result = report::RunResult::failed;
+        // A budget that is used up is no failure: the rest is for tomorrow.
+        summary.result = account.over_budget && account.fatal->code == Code::limit
+                             ? report::RunResult::partial
+                             : report::RunResult::failed;
     } else if (account.stop.stopping()) {
         summary.result = report::RunResult::interrupted;
     } else if (summary.messages.refused > 0 || summary.mailboxes.failed > 0 ||
@@ -550,7 +389,10 @@ JobQueue to_remove(const Run& run) {
 
 std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
     constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
-    const std::size_t most = std::max(1U, run.account.options.lanes);
+    unsigned allowed = std::max(1U, run.account.options.lanes);
+    for (const Side side : {Side::source, Side::destination})
+        allowed = run.account.pace(side).connections(allowed);
+    const std::size_t most = allowed;
     if (phase != Phase::copy && phase != Phase::labels)
         return std::clamp<std::size_t>(queue.size() / kMailboxesPerLane, 1, most);
     std::size_t busy = 0;
@@ -559,6 +401,18 @@ std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
         busy += fresh > 0 ? 1 : 0;
     }
     return std::clamp<std::size_t>(busy, 1, most);
+}
+
+void give_up_for_today(Account& account) {
+    account.give_up(Error{Code::limit,
+                          Scope::account,
+                          Retry::later,
+                          Outcome::not_done,
+                          {},
+                          "the budget of this day (UTC) is used up: " +
+                              account.options.budget->text(account.index) +
+                              "; the same command goes on tomorrow"},
+                    std::nullopt);
 }
 
 /// One phase after the other, each to its end.
@@ -593,7 +447,19 @@ Task<void> run_lanes(Run& run) {
             scope.spawn(all[i].run(phase, queue));
         }
         co_await scope.join();
+        // A lane that was refused its connections may have left work behind as the others ended.
+        if (!queue.empty() && !account.stopping() && !account.over_budget)
+            co_await all.front().run(phase, queue);
+        if (account.over_budget && !account.fatal) give_up_for_today(account);
     }
+    if (const Budget* budget = account.options.budget) {
+        // Also what was asked for and then refused.
+        dedup::Batch batch;
+        batch.put_spent(account.id, budget->spent(account.index));
+        account.writer.commit(std::move(batch));
+    }
+    for (const Side side : {Side::source, Side::destination})
+        account.pace(side).connections_sufficed();
     runtime::TaskScope closing(account.environment.scheduler);
     for (Lane& lane : all) closing.spawn(lane.end());
     co_await closing.join();
@@ -623,10 +489,6 @@ Task<void> store_pass(Run& run, std::int64_t started) {
     batch.make_durable();
     account.writer.commit(std::move(batch));
 }
-
-/// Large accounts whose source shows no change cost one listing, not two: the destination of a
-/// smaller one is looked at in any case, so that a mailbox that was lost there is made again.
-constexpr std::size_t kListedAnywayMax = 250;
 
 Placement place_run(Run& run) {
     return place_mailboxes(
@@ -659,6 +521,32 @@ bool needs_destination(Run& run) {
     return changed;
 }
 
+Task<Result<bool>> rename_patiently(Run& run, std::function<Placement()> place) {
+    Account& account = run.account;
+    Patience patience(account, 3);
+    while (true) {
+        auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
+        if (renamed || !asks_for_patience(renamed.error()) || patience.exhausted() ||
+            account.stopping() || !run.sessions.alive()) {
+            co_return renamed;
+        }
+        co_await patience.wait(renamed.error(), Side::source);
+    }
+}
+
+Task<Result<void>> leave_out_patiently(Run& run) {
+    Account& account = run.account;
+    Patience patience(account, 4);
+    while (true) {
+        auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
+        if (left || !asks_for_patience(left.error()) || patience.exhausted() ||
+            account.stopping() || !run.sessions.alive()) {
+            co_return left;
+        }
+        co_await patience.wait(left.error(), Side::source);
+    }
+}
+
 /// Every mailbox that has a place, with the id that its rights stand under in the ledger.
 std::vector<RightsTarget> rights_targets(const Run& run) {
     std::vector<RightsTarget> targets;
@@ -688,7 +576,8 @@ Task<void> copy_steps(Run& run) {
         account.known_destination.push_back(record.destination_name);
     }
     std::function<bool()> needs;
-    if (run.records.size() > kListedAnywayMax) needs = [&run] { return needs_destination(run); };
+    if (run.records.size() > account.options.listed_anyway_max)
+        needs = [&run] { return needs_destination(run); };
     if (!co_await open_and_list(account, run.sessions, needs)) co_return;
     check_identity(account, account.source, account.source_endpoint);
     check_identity(account, account.destination, account.destination_endpoint);
@@ -696,20 +585,24 @@ Task<void> copy_steps(Run& run) {
     std::string views =
         leave_out_views(account.source, account.options.names, account.options.labels);
     if (!views.empty()) account.notice("", report::NoticeKind::labels, std::move(views));
-    auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
+    auto left = co_await leave_out_patiently(run);
+    if (account.stopping()) co_return;
     if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     if (!account.destination_skipped) {
         const std::function<Placement()> place = [&run] { return place_run(run); };
-        auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
+        auto renamed = co_await rename_patiently(run, place);
+        if (account.stopping()) co_return;
         if (!renamed) co_return account.give_up(std::move(renamed).error(), std::nullopt);
     }
     run.placement = place_run(run);
     account.summary.mailboxes.total = run.placement.places.size();
     account.observer.account_listed(account.index, run.placement.places.size());
     if (!account.options.dry_run && !account.destination_skipped) {
-        auto created = co_await create_missing(run);
+        auto created =
+            co_await create_missing(account, run.sessions.destination, run.placement.places);
+        if (account.stopping()) co_return;
         if (!created) co_return account.give_up(std::move(created).error(), Side::destination);
-        co_await subscribe_existing(run);
+        co_await subscribe_existing(account, *run.sessions.destination, run.placement.places);
     }
     if (!account.destination_skipped) tell_names(run);
     tell_left_out(account);
@@ -758,43 +651,52 @@ Task<bool> open_and_list(Account& account, Sessions& sessions,
         const EndpointSpec& endpoint;
         Side side;
         std::vector<std::string> known;
+        bool met = false;  ///< it has been reached once
+
+        /// The session is kept while the server only asks for patience.
+        Task<Result<void>> once(bool careful) {
+            if (!session) {
+                auto opened = co_await Session::open(account.environment, endpoint, side);
+                if (!opened) co_return std::unexpected(std::move(opened).error());
+                session = std::move(*opened);
+                met = true;
+                if (side == Side::source) (void)enable_qresync(account, *session);
+            }
+            SpaceSet spaces = account.options.names.spaces;
+            if (side == Side::destination) spaces.personal = true;
+            auto listed = co_await list_mailboxes(*session, known, spaces, careful);
+            if (!listed) co_return std::unexpected(std::move(listed).error());
+            listing = std::move(*listed);
+            co_return Result<void>{};
+        }
 
         Task<void> run() {
-            for (unsigned attempt = 1; !account.stopping(); ++attempt) {
-                auto opened = co_await Session::open(account.environment, endpoint, side);
-                Error error;
-                if (opened) {
-                    session = std::move(*opened);
-                    if (side == Side::source) enable_qresync(account, *session);
-                    SpaceSet spaces = account.options.names.spaces;
-                    if (side == Side::destination) spaces.personal = true;
-                    auto listed = co_await list_mailboxes(*session, known, spaces);
-                    if (listed) {
-                        listing = std::move(*listed);
-                        co_return;
-                    }
-                    error = std::move(listed).error();
+            Patience patience(account, side == Side::source ? 0 : 1);
+            unsigned lost = 0;
+            unsigned cut = 0;  // while it was asked: perhaps for what not every server can say
+            while (!account.stopping()) {
+                auto done = co_await once(cut > 2);
+                if (done) co_return;
+                Error error = std::move(done).error();
+                if (session && !session->connection().alive()) {
+                    ++cut;
                     co_await session->close(false);
                     session.reset();
-                } else {
-                    error = std::move(opened).error();
                 }
-                const bool patient = error.code == Code::throttled ||
-                                     error.code == Code::unavailable ||
-                                     error.code == Code::connection_lost;
-                if (!patient || attempt >= kOpeningAttemptsMax) {
+                const bool asked = error.code == Code::throttled;
+                const bool gone =
+                    error.code == Code::connection_lost || error.code == Code::unavailable;
+                // Away for a while, if it was there a moment ago; else a name or a port is wrong.
+                const bool away = met && (error.code == Code::connect_failed ||
+                                          error.code == Code::resolve_failed);
+                if (gone) ++lost;
+                if (patience.exhausted(error)) error.text += kNoProgress;
+                if ((!asked && !gone && !away) || lost >= kOpeningAttemptsMax ||
+                    patience.exhausted(error)) {
                     account.give_up(std::move(error), side);
                     co_return;
                 }
-                const Nanos delay =
-                    session::backoff(attempt, error.retry_after, account.environment.seed);
-                account.observer.retrying(
-                    account.index, side,
-                    std::chrono::duration_cast<std::chrono::milliseconds>(delay), error);
-                const Nanos until = account.environment.scheduler.now() + delay;
-                while (!account.stopping() && account.environment.scheduler.now() < until) {
-                    (void)co_await account.changed.wait(until);
-                }
+                co_await patience.wait(std::move(error), side);
             }
         }
     };

@@ -26,6 +26,11 @@ Task<void> verify_account(Account& account, VerifyOptions options);
 
 struct Sessions {
     std::unique_ptr<Session> source, destination;
+    /// Those that are open.
+    [[nodiscard]] bool alive() const {
+        return (!source || source->connection().alive()) &&
+               (!destination || destination->connection().alive());
+    }
 };
 /// Opens both sides at once and lists them; tries again where the server asks for patience. False:
 /// account.fatal says why, and both are closed. With `needs_destination` the destination is not

@@ -19,6 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Nanos kSettleTime = 2s;
 constexpr int kSettleRoundsMax = 30;
+constexpr std::uint64_t kUidsPerMessage = 16;  ///< more than these are listed, not guessed
+constexpr std::string_view kTellState = "tell what the mailbox holds";
 
 /// STATUS's UIDNEXT of one mailbox.
 class NextSink final : public session::Sink {
@@ -46,11 +48,14 @@ Task<Result<void>> Lane::settle(Job& job) {
         if (now < since + kSettleTime) {
             co_await runtime::sleep_for(account_->environment.scheduler, since + kSettleTime - now);
         }
+        co_await account_->quiet(Side::destination);
         NextSink sink;
         auto command = imap::source::status(job.place.name, items, destination_->encoding());
         if (!command) co_return std::unexpected(std::move(command).error());
         auto reply = co_await destination_->execute(std::move(*command), &sink);
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto later = session::put_off(*reply, destination_->connection().peer(), kTellState))
+            co_return std::unexpected(std::move(*later));
         if (sink.uid_next == 0 || sink.uid_next == last) break;
         last = sink.uid_next;
         since = account_->environment.scheduler.now();
@@ -113,6 +118,7 @@ Task<Result<void>> Lane::pair_up(Job& job, std::vector<std::uint32_t> ours, bool
                                  std::vector<HeaderSink::Entry>& there,
                                  std::vector<dedup::Pair>& pairs) {
     if (ours.empty() || there.empty()) co_return Result<void>{};
+    co_await account_->quiet(Side::source);
     auto here = co_await read_headers(*source_, std::move(ours), job.flags);
     if (!here) co_return std::unexpected(std::move(here).error());
     std::vector<dedup::Candidate> from, to;
@@ -120,18 +126,10 @@ Task<Result<void>> Lane::pair_up(Job& job, std::vector<std::uint32_t> ours, bool
     for (const auto& entry : there) to.push_back(entry.candidate);
     dedup::HeaderMatch matched = dedup::match_headers(from, to);
     pairs = std::move(matched.pairs);
-    const std::string_view secret = account_->ledger.digest_secret();
-    for (const dedup::Group& group : matched.undecided) {
-        auto mine = co_await read_digests(*source_, group.source_uids, secret);
-        if (!mine) co_return std::unexpected(std::move(mine).error());
-        auto other = co_await read_digests(*destination_, group.destination_uids, secret);
-        if (!other) co_return std::unexpected(std::move(other).error());
-        std::vector<dedup::ContentCandidate> a, b;
-        for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
-        for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
-        for (const dedup::Pair& pair : dedup::match_contents(group, a, b, recovering))
-            pairs.push_back(pair);
-    }
+    auto found =
+        co_await pair_contents(*account_, *source_, *destination_, matched.undecided, recovering);
+    if (!found) co_return std::unexpected(std::move(found).error());
+    pairs.insert(pairs.end(), found->begin(), found->end());
     std::set<std::uint32_t> paired;
     for (const dedup::Pair& pair : pairs) paired.insert(pair.destination_uid);
     std::erase_if(there, [&](const auto& entry) { return paired.contains(entry.candidate.uid); });
@@ -161,11 +159,9 @@ Task<Result<void>> Lane::place(Job& job, const std::vector<dedup::Pair>& pairs) 
     co_return Result<void>{};
 }
 
-/// UIDNEXT is not to be trusted everywhere (mailutils says too little): what stands beyond it in
-/// the selected mailbox of the destination.
-Task<Result<std::vector<std::uint32_t>>> Lane::beyond_uid_next(Job& job) {
-    const std::uint32_t first =
-        std::max({job.destination_uid_next, job.record.destination_uid_next, 1U});
+/// What stands in the selected mailbox of the destination from a UID on. UIDNEXT is not to be
+/// trusted everywhere (mailutils says too little).
+Task<Result<std::vector<std::uint32_t>>> Lane::uids_from(Job& job, std::uint32_t first) {
     imap::FetchItems items;
     items.flags = true;
     FlagSink sink(first, UINT32_MAX, job.flags);
@@ -174,6 +170,8 @@ Task<Result<std::vector<std::uint32_t>>> Lane::beyond_uid_next(Job& job) {
     if (!fetch) co_return std::unexpected(std::move(fetch).error());
     auto reply = co_await destination_->execute(std::move(*fetch), &sink);
     if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (auto later = session::put_off(*reply, destination_->connection().peer(), kTellState))
+        co_return std::unexpected(std::move(*later));
     std::vector<std::uint32_t> uids;
     for (const FlagSink::Entry& entry : sink.take()) uids.push_back(entry.uid);
     std::sort(uids.begin(), uids.end());
@@ -189,6 +187,7 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
     if (!examine) co_return std::unexpected(std::move(examine).error());
     SelectSink selected;
+    co_await account_->quiet(Side::destination);
     auto opened = co_await destination_->execute(std::move(*examine), &selected);
     if (!opened) co_return std::unexpected(std::move(opened).error());
     if (!opened->ok()) {
@@ -196,15 +195,22 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
             session::refusal(*opened, destination_->connection().peer(),
                              "open the mailbox " + printable(job.place.name)));
     }
+    // Where UIDs are sparse (some servers make them of the time) those that exist are listed first.
+    const bool sparse = unknown.size() > kUidsPerMessage * (job.destination_messages + 1);
     std::vector<std::uint32_t> theirs;
     for (const auto& range : unknown.ranges()) {
-        for (std::uint64_t uid = range.first; uid <= range.last; ++uid)
+        for (std::uint64_t uid = range.first; !sparse && uid <= range.last; ++uid)
             theirs.push_back(static_cast<std::uint32_t>(uid));
     }
-    auto beyond = co_await beyond_uid_next(job);
-    if (!beyond) co_return std::unexpected(std::move(beyond).error());
-    std::set_difference(beyond->begin(), beyond->end(), known.begin(), known.end(),
-                        std::back_inserter(theirs));
+    const std::uint32_t floor =
+        std::max({job.destination_uid_next, job.record.destination_uid_next, 1U});
+    auto listed = co_await uids_from(job, sparse ? unknown.ranges().front().first : floor);
+    if (!listed) co_return std::unexpected(std::move(listed).error());
+    std::erase_if(*listed, [&](std::uint32_t uid) {
+        return uid < floor ? !unknown.contains(uid) : std::ranges::binary_search(known, uid);
+    });
+    theirs.insert(theirs.end(), listed->begin(), listed->end());
+    co_await account_->quiet(Side::destination);
     auto there = co_await read_headers(*destination_, theirs, job.flags);
     if (!there) co_return std::unexpected(std::move(there).error());
     std::vector<dedup::Pair> placed;
@@ -231,10 +237,12 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     const std::size_t whole = pairs.size();
     if (found && recovering) found = co_await match_repaired(job, *there, pairs);
     if (!found) co_return found;
+    std::set<std::uint32_t> repaired;
+    for (std::size_t i = whole; i < pairs.size(); ++i) repaired.insert(pairs[i].destination_uid);
     std::vector<std::uint32_t> unpaired;
-    for (const auto& entry : *there) unpaired.push_back(entry.candidate.uid);
-    for (std::size_t i = whole; i < pairs.size(); ++i)
-        std::erase(unpaired, pairs[i].destination_uid);
+    for (const auto& entry : *there) {
+        if (!repaired.contains(entry.candidate.uid)) unpaired.push_back(entry.candidate.uid);
+    }
     found = co_await find_strays(job, std::move(unpaired));
     if (!found) co_return found;
     if (destination_->capabilities().has("UNSELECT")) {

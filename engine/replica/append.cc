@@ -12,9 +12,12 @@ namespace imapult::replica {
 
 namespace {
 constexpr std::uint64_t kLiteralMinusBytesMax = 4096;  ///< RFC 7888 §5
-}
+constexpr unsigned kLiteralsRefusedMax = 2;            ///< then consent is asked for first
+}  // namespace
 
 bool Lane::non_synchronising(std::uint64_t bytes) const {
+    // Each further BAD would cost a connection.
+    if (literals_refused_ >= kLiteralsRefusedMax) return false;
     switch (destination_->capabilities().literal_mode()) {
         case imap::LiteralMode::plus:
             return true;
@@ -31,6 +34,12 @@ bool Lane::multiappend() const {
            destination_->capabilities().literal_mode() == imap::LiteralMode::plus;
 }
 
+std::size_t Lane::groups_in_flight_max() const {
+    const std::uint64_t part = account_->pace(Side::destination).window_bytes() *
+                               limits::kGroupsInFlightMax / limits::kFetchWindowBytes;
+    return static_cast<std::size_t>(std::max<std::uint64_t>(part, 1));
+}
+
 // --- writing -----------------------------------------------------------------------------------
 
 Task<void> Lane::appender() {
@@ -45,10 +54,11 @@ Task<void> Lane::appender() {
             return std::all_of(group->items.begin(), group->items.end(),
                                [](const Group::Item& item) { return item.window->durable; });
         };
-        while (!error_ && (!durable() || to_settle_.size() >= limits::kGroupsInFlightMax)) {
+        while (!error_ && (!durable() || to_settle_.size() >= groups_in_flight_max())) {
             account_->set_waiting(durable() ? report::Waiting::destination : report::Waiting::us);
             co_await wake_.wait();
         }
+        co_await account_->quiet(Side::destination);
         if (error_) break;
         to_send_.pop_front();
         to_settle_.push_back(group);
@@ -76,6 +86,7 @@ Task<Result<void>> Lane::send(std::shared_ptr<Group> group) {
         command.ticket =
             destination_->connection().start_prepared("APPEND", bytes, true, &command.written);
     }
+    group->sent_at = account_->environment.scheduler.now();
     co_return Result<void>{};
 }
 
@@ -154,6 +165,10 @@ Task<void> Lane::settle_group(Group& group) {
         if (!command.ticket) continue;  // never sent
         auto reply = co_await destination_->finish(command.ticket);
         while (!command.written) co_await destination_->connection().progress().wait();
+        while (reply && !reply->ok() && co_await send_again(group, command, *reply)) {
+            reply = co_await destination_->finish(command.ticket);
+            while (!command.written) co_await destination_->connection().progress().wait();
+        }
         if (!freed && &command == &group.commands.back()) {
             // Written: the buffer's room belongs to the source again.
             freed = true;
@@ -163,10 +178,13 @@ Task<void> Lane::settle_group(Group& group) {
         }
         if (!reply) {
             Error error = std::move(reply).error();
-            if (error.outcome == Outcome::unknown && error.code != Code::cancelled) {
+            // A literal that waits for consent was talked about at least.
+            const bool met = error.outcome == Outcome::unknown || command.literal != 0;
+            if (met && may_be_to_blame(error, command.items)) {
                 for (std::size_t i = 0; i < command.items; ++i) {
-                    if (command.items == 1 || settled_ == 0)
-                        ++group.job->losses[group.items[command.first_item + i].uid];
+                    const bool told =
+                        note_loss(*group.job, group.items[command.first_item + i].uid, error);
+                    learnt_ = learnt_ || (command.items == 1 && told);
                 }
             }
             fail(std::move(error), Side::destination);
@@ -182,6 +200,26 @@ Task<void> Lane::settle_group(Group& group) {
         buffered_ -= group.credit;
         give_buffer(group.buffer);
     }
+}
+
+/// The destination asks for patience and the session goes on: what stands in the buffer is sent
+/// once more after the delay, so that the source is not asked twice.
+Task<bool> Lane::send_again(Group& group, Group::Command& command, const session::Reply& reply) {
+    Error why = session::refusal(reply, destination_->connection().peer(), "take the message");
+    // "Unavailable" may be said for another server behind it, which has stored the message.
+    if (why.code != Code::throttled) co_return false;
+    if (!asks_for_patience(why) || waiting_for_destination_.exhausted()) co_return false;
+    if (stopped() || !destination_->connection().alive()) co_return false;
+    co_await waiting_for_destination_.wait(std::move(why), Side::destination);
+    // A literal that waits for consent is a conversation of the appender's: again from the source.
+    if (group.streamed || command.literal != 0) co_return false;
+    if (stopped() || !destination_->connection().alive()) co_return false;
+    const std::span<char> bytes(group.buffer.data() + command.begin, command.end - command.begin);
+    command.written = false;
+    group.job->out_of_order = true;  // what was sent behind it may have landed before it
+    command.ticket =
+        destination_->connection().start_prepared("APPEND", bytes, true, &command.written);
+    co_return true;
 }
 
 void Lane::give_back(Job& job, const std::shared_ptr<Window>& window, std::size_t messages) {
@@ -218,6 +256,12 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         record.digest = item.digest;
         record.base = job.flags.at(meta.flags);
         record.object = meta.object;
+        if (group.care == Care::bare && record.base.system != 0 && record.destination_uid != 0) {
+            // What APPEND does not take, STORE may.
+            job.flag_changes.push_back(
+                {item.uid, record.destination_uid, {record.base.system, {}}, {}, record.base});
+            record.base = {};
+        }
         batch.put_message(job.record.id, record);
         if (uids.empty()) job.unknown_uids.push_back(item.uid);
         job.highest_destination_uid = std::max(job.highest_destination_uid, record.destination_uid);
@@ -239,13 +283,22 @@ void Lane::receipt(Group& group, const Group::Command& command, const session::R
         }
         if (group.care >= Care::no_keywords) {
             for (const std::string_view word : words_of(job.flags.at(meta.flags))) {
-                if (group.care == Care::bare || word.front() != '\\')
+                const bool stored_later = group.care == Care::bare && record.destination_uid != 0;
+                if (word.front() != '\\' || (group.care == Care::bare && !stored_later))
                     job.dropped_flags.emplace(word);
             }
         }
         job.losses.erase(item.uid);
+        job.turned_down.erase(item.uid);
+    }
+    if (const Budget* budget = account_->options.budget) {
+        batch.put_spent(account_->id, budget->spent(account_->index));
     }
     account_->writer.commit(std::move(batch));
+    waiting_for_destination_.progress();
+    if (group.sent_at.count() > 0)
+        account_->pace(Side::destination)
+            .answered(account_->environment.scheduler.now() - group.sent_at);
     job.copied += command.items;
     settled_ += command.items;
     account_->summary.bytes.copied += bytes;
@@ -261,37 +314,53 @@ void Lane::refused(Group& group, const Group::Command& command, const session::R
     Job& job = *group.job;
     Error error = session::refusal(reply, destination_->connection().peer(), "take the message");
     // Servers that count refusals (Zimbra: five in a row) start again after any other command.
-    if (destination_->connection().alive()) (void)destination_->start(imap::source::noop());
+    if (error.retry != Retry::later && destination_->connection().alive())
+        (void)destination_->start(imap::source::noop());
     if (error.code == Code::over_quota) {
         account_->give_up(error, Side::destination);
         fail(std::move(error), Side::destination);
         return;
     }
-    if (error.retry == Retry::later) {
+    const bool goes_on = error.code == Code::throttled && asks_for_patience(error) &&
+                         destination_->connection().alive() &&
+                         !waiting_for_destination_.exhausted();
+    if (error.retry == Retry::later && !goes_on) {
+        // The intent stays: the next attempt looks whether it has landed.
+        if (may_be_to_blame(error, command.items)) {
+            for (std::size_t i = 0; i < command.items; ++i)
+                job.turned_down.insert(group.items[command.first_item + i].uid);
+        }
         error.scope = Scope::connection;
         fail(std::move(error), Side::destination);
         return;
     }
     if (group.repairs != 0) {
         give_back(job, group.items.front().window, 1);
-        group.turned_down = true;
+        (goes_on ? group.put_off : group.turned_down) = true;
         return;
     }
     for (std::size_t i = 0; i < command.items; ++i) {
         const Group::Item& item = group.items[command.first_item + i];
         give_back(job, item.window, 1);
         if (reply.condition == imap::Condition::bad && command.literal == 0) {
-            ++job.losses[item.uid];  // the connection is closed (protocol rule 4); next time alone
+            // The connection is closed (protocol rule 4); next time alone.
+            if (++job.losses[item.uid] == 1) learnt_ = true;
             continue;
         }
+        if (goes_on) {  // the wait is over: send_again()
+            job.turned_down.erase(item.uid);
+            job.again.emplace_back(item.uid, std::max(group.care, Care::alone));
+            continue;
+        }
+        job.turned_down.insert(item.uid);
         const Meta& meta = job.todo[item.meta];
         const Flags& flags = job.flags.at(meta.flags);
         const bool plain =
             flags.system == 0 && meta.date >= kPlainDateFirst && meta.date <= kPlainDateLast;
-        // Alone already, if it had no neighbours.
-        const Care tried = command.items == 1 ? std::max(group.care, Care::alone) : group.care;
+        // One NO may be an accident: without neighbours it goes once more, too.
+        const Care tried = group.care;
         std::optional<Care> next;
-        if (tried == Care::none) {
+        if (tried == Care::none && !(command.items == 1 && error.code == Code::too_big)) {
             next = Care::alone;
         } else if (error.code != Code::too_big) {
             if (tried == Care::alone && !flags.keywords.empty()) {
@@ -310,6 +379,7 @@ void Lane::refused(Group& group, const Group::Command& command, const session::R
         // Nothing else may be in flight to tell of the end: the next attempt tries them alone.
         error.scope = Scope::connection;
         error.retry = Retry::now;
+        ++literals_refused_;
         fail(std::move(error), Side::destination);
     }
 }

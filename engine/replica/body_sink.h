@@ -25,6 +25,9 @@ class BodySink final : public session::Sink {
     enum class Mode : std::uint8_t { none, group, stream, discard };
     void begin_in_group(std::uint64_t bytes);
     void begin_stream(std::uint64_t bytes);
+    void take_out(Group& group);
+    [[nodiscard]] bool is_stand_in(std::string_view body) const;
+    void stand_in(Group& group);
     void end_message(const imap::Fetch& fetch);
     [[nodiscard]] imap::AppendItem append_item(std::uint64_t bytes);
     [[nodiscard]] std::size_t expected() const;
@@ -43,6 +46,7 @@ class BodySink final : public session::Sink {
     std::size_t item_begin_ = 0;  ///< where its head starts in the group's buffer
     std::size_t body_begin_ = 0;
     bool is_new_kind_ = false;
+    mutable bool internal_data_ = false;  ///< what is_stand_in() found
     std::shared_ptr<Group> group_;
     std::vector<std::string_view> words_;
     Flags flags_;

@@ -18,17 +18,20 @@ Task<Result<void>> Lane::promote(Job& job) {
     if (job.promote.empty() || account_->options.dry_run) co_return Result<void>{};
     auto opened = co_await open_source(job);
     if (!opened) co_return opened;
-    std::vector<std::uint32_t> uids = std::exchange(job.promote, {});
+    std::vector<std::uint32_t> uids = job.promote;
     std::sort(uids.begin(), uids.end());
     MetaSink metas(1, UINT32_MAX, job.flags, &*job.labels);
-    for (const imap::UidSet& set : uid_sets(uids, 0)) {
+    for (const imap::UidSet& set : uid_sets(*source_, uids, 0)) {
         auto fetch =
             imap::source::uid_fetch(set, metadata_items(*account_, source_->capabilities()),
                                     std::nullopt, source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         auto reply = co_await source_->execute(std::move(*fetch), &metas);
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto later = session::put_off(*reply, source_->connection().peer(), "list messages"))
+            co_return std::unexpected(std::move(*later));
     }
+    job.promote.clear();
     std::vector<Meta>& fresh = job.survey.fresh;
     for (const Meta& meta : metas.take()) {
         if (meta.elsewhere || !std::binary_search(uids.begin(), uids.end(), meta.uid)) continue;

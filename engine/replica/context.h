@@ -14,6 +14,7 @@
 #include "engine/replica/mailbox.h"
 #include "engine/replica/names.h"
 #include "engine/replica/people.h"
+#include "engine/session/throttle.h"
 
 namespace imapult::replica {
 
@@ -23,6 +24,18 @@ class RateLimiter {
     virtual ~RateLimiter() = default;
     /// Takes `bytes` from the budget; the monotonic time before which no more should be moved.
     virtual Nanos reserve(std::uint64_t bytes, Nanos now) = 0;
+};
+
+/// What each account and each host may still move today; thread-safe.
+class Budget {
+  public:
+    virtual ~Budget() = default;
+    /// Before a message is asked for: takes it from the day's budget; false if that is used up.
+    virtual bool take(std::size_t account, std::uint64_t bytes) = 0;
+    /// What the ledger is to remember of this account.
+    [[nodiscard]] virtual dedup::Spent spent(std::size_t account) const = 0;
+    /// The budget that is used up, for people: "2500000000 octets a day for each account".
+    [[nodiscard]] virtual std::string text(std::size_t account) const = 0;
 };
 
 /// Mailboxes that several accounts see, and one copies; thread-safe.
@@ -40,16 +53,26 @@ struct Options {
     Claims* claims = nullptr;
     report::LabelPolicy labels = report::LabelPolicy::mailboxes;
     bool subscriptions = true;
+    /// Accounts of up to so many mailboxes have their destination listed in any case, so that a
+    /// mailbox that was lost there is made again; larger ones where the source shows a change.
+    std::size_t listed_anyway_max = 250;
     bool dry_run = false;
     bool retry_refused = false;
     report::DeletePolicy remove;
     bool trust = false;          ///< what was appended is not read back
     bool repair = true;          ///< what the destination refuses is changed as little as it takes
     std::string refused_folder;  ///< where originals of refused messages go; empty: nowhere
-    bool compress_on = false;  ///< also on loopback
+    bool compress_on = false;    ///< also on loopback
     bool compress_off = false;
     unsigned lanes = 2;
     RateLimiter* rate = nullptr;
+    Budget* budget = nullptr;
+    /// What is known of a host's manners; lives as long as the run. Null: nothing is learnt.
+    std::function<session::Pace*(const std::string& host)> pace_of;
+    /// How long an account goes on without progress while a server asks for patience, and while it
+    /// cannot be reached.
+    Nanos retry_for = std::chrono::hours(1);
+    Nanos away_for = std::chrono::seconds(45);
     /// Fetched and not yet written, per lane.
     std::size_t lane_buffered_bytes_max = 0;
 };
@@ -136,7 +159,7 @@ struct Account {
         std::uint64_t met = 0, looked_at = 0, altered = 0;
     };
     Faith faith_nul, faith_header;
-    std::size_t originals_kept = 0;  ///< of refused messages (repair_append.cc)
+    std::size_t originals_kept = 0;    ///< of refused messages (repair_append.cc)
     bool sizes_are_estimates = false;  ///< the destination's RFC822.SIZE says nothing (Exchange)
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
@@ -161,6 +184,26 @@ struct Account {
         observer.waiting(index, what);
     }
     report::Waiting waiting = report::Waiting::nothing;
+    /// How much that side is asked for at once.
+    session::Pace& pace(Side side) {
+        session::Pace*& known = side == Side::source ? source_pace : destination_pace;
+        if (known == nullptr && options.pace_of) {
+            known = options.pace_of(
+                (side == Side::source ? source_endpoint : destination_endpoint).host);
+        }
+        if (known == nullptr)
+            known = side == Side::source ? &own_source_pace : &own_destination_pace;
+        return *known;
+    }
+    session::Pace own_source_pace, own_destination_pace;
+    session::Pace *source_pace = nullptr, *destination_pace = nullptr;  ///< once asked for
+    /// Before which a side wants to be left alone (patience.h).
+    Nanos& quiet_until(Side side) {
+        return side == Side::source ? source_quiet : destination_quiet;
+    }
+    Task<void> quiet(Side side);
+    Nanos source_quiet{0}, destination_quiet{0};
+    bool over_budget = false;  ///< nothing more is asked for today; what is under way is settled
 
     /// Names of people of the source, at the destination.
     [[nodiscard]] Translation translation() const {

@@ -14,10 +14,17 @@ namespace imapult::replica {
 namespace {
 
 constexpr std::size_t kWindowMessagesMax = 2048;
-constexpr std::size_t kSetTextBytesMax = 6000;
 constexpr std::size_t kHeadBytesGuess = 256;
+constexpr unsigned kPutOffMax = 3;       ///< times one message may be put off when asked for alone
+constexpr unsigned kPutOffAloneMax = 8;  ///< … when nothing else was asked for
 constexpr std::size_t kSmallestBuffer = 256 * limits::kKiB;  ///< of a group
 constexpr unsigned kLossesMax = 4;  ///< connections that may end with one message in flight
+
+constexpr std::size_t kSinglesMax = 8;  ///< missing ones of a window that are asked for one by one
+
+Error temporary(Code code) {
+    return Error{code, Scope::message, Retry::later, Outcome::not_done, {}, "not handed out yet"};
+}
 
 imap::FetchItems body_items() {
     imap::FetchItems items;
@@ -227,18 +234,67 @@ bool BodySink::on_untagged(const imap::Event& event) {
            std::binary_search(window_->uids.begin(), window_->uids.end(), *fetch->uid);
 }
 
+/// The message that is coming in leaves its group again.
+void BodySink::take_out(Group& group) {
+    group.buffer.resize(item_begin_);
+    if (!group.commands.empty() && group.commands.back().begin >= item_begin_) {
+        group.commands.pop_back();
+    }
+    if (group.items.empty()) lane_->open_group_.reset();
+}
+
+/// What a server hands out in the place of a message: Exchange where it cannot convert one, mbox
+/// drivers for what they note down themselves.
+bool BodySink::is_stand_in(std::string_view body) const {
+    constexpr std::size_t kStandInBytesMax = 4'096;
+    if (body.size() > kStandInBytesMax) return false;
+    const std::string_view header = body.substr(0, body.find("\r\n\r\n"));
+    const auto name = lane_->account_->source.id.find("name");
+    const bool exchange =
+        name != lane_->account_->source.id.end() && to_lower(name->second).contains("exchange");
+    internal_data_ = header.contains("FOLDER INTERNAL DATA") && header.contains("\nX-IMAP");
+    return internal_data_ || (exchange && header.contains("Microsoft Exchange Server") &&
+                              header.contains("Retrieval using the IMAP4 protocol failed"));
+}
+
+void BodySink::stand_in(Group& group) {
+    take_out(group);
+    window_->arrived[window_index_] = true;
+    if (internal_data_) {
+        dedup::MessageRecord record;
+        record.source_uid = uid_;
+        record.state = dedup::MessageState::represented;
+        dedup::Batch batch;
+        batch.put_message(job_->record.id, record);
+        lane_->account_->writer.commit(std::move(batch));
+        lane_->account_->notice(printable(job_->display), report::NoticeKind::other,
+                                "one message is the server's own (FOLDER INTERNAL DATA) and was "
+                                "left out");
+    } else {
+        job_->hopeless.emplace_back(
+            uid_, Error{Code::unavailable,
+                        Scope::message,
+                        Retry::later,
+                        Outcome::not_done,
+                        {},
+                        "the source hands out a text of its own instead of this message (it says "
+                        "that the retrieval failed)"});
+    }
+    lane_->give_back(*job_, window_, 1);
+}
+
 void BodySink::end_message(const imap::Fetch& fetch) {
     const Mode mode = std::exchange(mode_, Mode::none);
     const std::shared_ptr<Group> group = std::exchange(group_, nullptr);
     const bool right = !fetch.uid || *fetch.uid == uid_;
     if (mode == Mode::group) {
+        if (is_stand_in(std::string_view(group->buffer).substr(body_begin_))) {
+            stand_in(*group);
+            return;
+        }
         if (!right) {
             // Another message than its place said: taken out again and asked for alone.
-            group->buffer.resize(item_begin_);
-            if (!group->commands.empty() && group->commands.back().begin >= item_begin_) {
-                group->commands.pop_back();
-            }
-            if (group->items.empty()) lane_->open_group_.reset();
+            take_out(*group);
             return;
         }
         Group::Command& command = group->commands.back();
@@ -319,8 +375,11 @@ void Lane::close_group() {
     wake();
 }
 
-Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t> uids, Care care) {
+Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t> uids, Care care,
+                            unsigned tries, std::optional<std::uint64_t> answered_before) {
     auto window = std::make_shared<Window>();
+    window->tries = tries;
+    window->answered_before = answered_before.value_or(windows_answered_);
     window->uids = std::move(uids);
     window->arrived.assign(window->uids.size(), false);
     window->unsettled = window->uids.size();
@@ -348,6 +407,7 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
     });
 
     co_await window_slots_.take(1);
+    co_await account_->quiet(Side::source);
     imap::UidSet set;
     for (const std::uint32_t uid : window->uids) set.add(uid);
     auto command = imap::source::uid_fetch(set, body_items(), std::nullopt, source_->encoding());
@@ -365,42 +425,118 @@ Task<void> Lane::ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t>
 /// Waits for the end of a window's FETCH and notes what did not come.
 Task<void> Lane::watch_window(std::shared_ptr<Job> job, std::shared_ptr<Window> window,
                               std::shared_ptr<session::Sink> sink, session::Ticket ticket) {
+    const Nanos asked = account_->environment.scheduler.now();
     auto reply = co_await source_->finish(ticket);
     sink.reset();  // it listened until here
     --job->windows_open;
-    window_slots_.give(1);
+    bool put_off = false;
     if (!reply) {
+        if (!error_ && reply.error().code == Code::connection_lost) note_cut(*job, *window);
         fail(std::move(reply).error(), Side::source);
     } else {
         if (!reply->ok()) {
             Error error =
                 session::refusal(*reply, source_->connection().peer(), "hand out messages");
             account_->log(report::LogLevel::warning, error.text);
-            if (error.retry == Retry::later) {
+            if (asks_for_patience(error) && source_->connection().alive() &&
+                !waiting_for_source_.exhausted()) {
+                put_off = true;
+                postpone(*job, *window, error);
+                waiting_for_source_.put_off(error, Side::source);
+            } else if (error.retry == Retry::later) {
                 error.scope = Scope::connection;
                 fail(std::move(error), Side::source);
             }
+        } else {
+            waiting_for_source_.progress();
+            ++windows_answered_;
+            account_->pace(Side::source).answered(account_->environment.scheduler.now() - asked);
+            put_off = reply->code == imap::ResponseCode::message_limit;
+            // Where not even one has come, less is asked for.
+            const bool none = std::ranges::none_of(window->arrived, std::identity());
+            if (put_off)
+                postpone(*job, *window, temporary(none ? Code::unavailable : Code::throttled));
         }
         std::size_t absent = 0;
+        const auto come = std::ranges::count(window->arrived, true);
+        if (!put_off && !error_ &&
+            window->arrived.size() - static_cast<std::size_t>(come) > kSinglesMax) {
+            // Not one message that cannot be had, but a server that answers a part: halves.
+            put_off = true;
+            postpone(*job, *window, temporary(Code::unavailable));
+        }
         for (std::size_t i = 0; i < window->uids.size(); ++i) {
             if (window->arrived[i]) continue;
-            job->missing.push_back(window->uids[i]);
+            if (!put_off) job->missing.push_back(window->uids[i]);
             ++absent;
         }
         give_back(*job, window, absent);
         if (job->windows_open == 0 && job->all_asked) close_group_of(*job);
     }
+    window_slots_.give(1);  // only now: the next one waits for what was asked for here
     wake();
+}
+
+/// The connection ended while this was being sent: a message where that happens twice goes alone.
+void Lane::note_cut(Job& job, const Window& window) {
+    const auto next = std::ranges::find(window.arrived, false);
+    if (next == window.arrived.end()) return;
+    const std::uint32_t uid = window.uids[static_cast<std::size_t>(next - window.arrived.begin())];
+    const unsigned cuts = ++job.cuts[uid];
+    if (cuts >= 2) job.losses[uid] = std::max(job.losses[uid], cuts);
+}
+
+/// What a window that the source refused for now still owes. Where one bad message may be the
+/// reason (no word of throttling), halves of it are asked for, down to that message alone.
+void Lane::postpone(Job& job, const Window& window, const Error& why) {
+    Job::Postponed rest{{}, window.tries + 1, window.answered_before};
+    for (std::size_t i = 0; i < window.uids.size(); ++i) {
+        if (!window.arrived[i]) rest.uids.push_back(window.uids[i]);
+    }
+    if (rest.uids.empty()) return;
+    if (rest.uids.size() < window.uids.size()) {
+        rest.tries = 0;
+        rest.answered_before = windows_answered_;
+    }
+    // A few times, and more where the server has answered nothing else meanwhile.
+    const unsigned tries_max =
+        windows_answered_ > window.answered_before ? kPutOffMax : kPutOffAloneMax;
+    if (rest.uids.size() == 1 && rest.tries > tries_max && why.code != Code::throttled) {
+        Error error = why;
+        error.scope = Scope::message;
+        job.hopeless.emplace_back(rest.uids.front(), std::move(error));
+        return;
+    }
+    if (why.code == Code::throttled || rest.uids.size() == 1) {
+        job.postponed.push_back(std::move(rest));
+        return;
+    }
+    const auto middle = rest.uids.begin() + static_cast<std::ptrdiff_t>(rest.uids.size() / 2);
+    job.postponed.push_back({{rest.uids.begin(), middle}, 0, windows_answered_});
+    job.postponed.push_back({{middle, rest.uids.end()}, 0, windows_answered_});
+}
+
+Task<void> Lane::retry_postponed(std::shared_ptr<Job> job) {
+    while (!job->postponed.empty() && !stopped()) {
+        Job::Postponed next = std::move(job->postponed.front());
+        job->postponed.pop_front();
+        job->all_asked = true;
+        co_await ask_window(job, std::move(next.uids), Care::none, next.tries,
+                            next.answered_before);
+        while (job->windows_open > 0 && !error_) co_await wake_.wait();
+    }
+    while ((job->windows_open > 0 || job->groups_open > 0) && !error_) co_await wake_.wait();
 }
 
 Task<void> Lane::fetch(std::shared_ptr<Job> job) {
     job->all_asked = false;
+    const session::Pace& pace = account_->pace(Side::source);
     std::size_t i = 0, next_move = 0;
     const auto is_move = [&] {
         return next_move < job->moves.size() && i < job->todo.size() &&
                job->moves[next_move].meta.uid == job->todo[i].uid;
     };
-    while (i < job->todo.size() && !stopped()) {
+    while (i < job->todo.size() && !stopped() && !job->cut_short) {
         for (; is_move(); ++i) ++next_move;
         if (job->moves_carried < next_move) {
             const std::uint32_t next = i < job->todo.size() ? job->todo[i].uid : UINT32_MAX;
@@ -410,27 +546,36 @@ Task<void> Lane::fetch(std::shared_ptr<Job> job) {
         }
         std::vector<std::uint32_t> uids;
         std::uint64_t bytes = 0;
+        const std::uint64_t bytes_max = pace.window_bytes();
+        const std::size_t messages_max =
+            std::min({kWindowMessagesMax, pace.window_messages(), source_->messages_per_command()});
         std::size_t text_bytes = 0;  // of the set, at worst
-        while (i < job->todo.size() && uids.size() < kWindowMessagesMax) {
+        while (i < job->todo.size() && uids.size() < messages_max) {
             if (is_move()) break;
             const Meta& meta = job->todo[i];
+            const bool large = meta.size > limits::kStoreAndForwardBytesMax;
+            if (!uids.empty() && (large || bytes + meta.size > bytes_max)) break;
+            const bool run = !uids.empty() && uids.back() + 1 == meta.uid;
+            text_bytes += run ? 0 : 22;
+            if (text_bytes > source_->set_bytes_max()) break;
+            Budget* budget = account_->options.budget;
+            if (budget != nullptr && !budget->take(account_->index, meta.size)) {
+                account_->over_budget = job->cut_short = true;
+                break;
+            }
             if (job->losses.contains(meta.uid)) {
                 job->again.emplace_back(meta.uid, Care::alone);
                 ++i;
                 continue;
             }
-            const bool large = meta.size > limits::kStoreAndForwardBytesMax;
-            if (!uids.empty() && (large || bytes + meta.size > limits::kFetchWindowBytes)) break;
-            const bool run = !uids.empty() && uids.back() + 1 == meta.uid;
-            text_bytes += run ? 0 : 22;
-            if (text_bytes > kSetTextBytesMax) break;
             uids.push_back(meta.uid);
             bytes += meta.size;
             ++i;
             if (large) break;
         }
+        if (uids.empty() && job->cut_short) break;
         if (uids.empty()) continue;
-        if (i == job->todo.size()) job->all_asked = true;
+        if (i == job->todo.size() || job->cut_short) job->all_asked = true;
         co_await ask_window(job, std::move(uids), Care::none);
     }
     job->all_asked = true;
@@ -443,16 +588,33 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
     SelectSink sink;
     auto examine = imap::source::examine(job->source_name, {}, source_->encoding());
     if (!examine) co_return fail(std::move(examine).error(), Side::source);
+    co_await account_->quiet(Side::source);
     auto selected = co_await source_->execute(std::move(*examine), &sink);
     if (!selected) co_return fail(std::move(selected).error(), Side::source);
-    for (const std::uint32_t uid : std::exchange(job->missing, {})) {
-        job->again.emplace_back(uid, Care::alone);
+    if (!selected->ok()) {
+        Error error = session::refusal(*selected, source_->connection().peer(),
+                                       "open the mailbox " + printable(job->display));
+        if (may_wait(*job, error, waiting_for_source_)) {
+            co_await waiting_for_source_.wait(std::move(error), Side::source);
+            co_return co_await retry(job);
+        }
+        error.scope = Scope::connection;  // everything is open still: from the beginning
+        error.retry = Retry::later;
+        co_return fail(std::move(error), Side::source);
     }
-    while (!job->again.empty() && !stopped()) {
+    waiting_for_source_.progress();
+    while (!stopped()) {
+        co_await retry_postponed(job);
+        for (const std::uint32_t uid : std::exchange(job->missing, {}))
+            job->again.emplace_back(uid, Care::alone);
+        if (stopped() || job->again.empty()) break;
         std::sort(job->again.begin(), job->again.end());
         const auto [uid, care] = job->again.front();
         job->again.erase(job->again.begin());
         co_await retry_one(job, uid, care);
+        // At once: a server may end the connection for too many refusals.
+        if (!stopped() && !job->hopeless.empty()) co_await repair(job);
+        if (!stopped()) co_await quarantine(job);
     }
     if (!stopped() && !job->suspects.empty()) co_await examine_suspects(job);
     if (!stopped() && !job->hopeless.empty()) co_await repair(job);
@@ -469,6 +631,7 @@ Task<void> Lane::retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care car
                                          Outcome::unknown,
                                          {},
                                          "the connection ended each time this message was sent"});
+        ++settled_;  // the others go on
         co_return;
     }
     std::vector<std::uint32_t> uids{uid};
@@ -486,7 +649,20 @@ Task<void> Lane::retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care car
     if (!command) co_return fail(std::move(command).error(), Side::source);
     auto reply = co_await source_->execute(std::move(*command), &flags);
     if (!reply) co_return fail(std::move(reply).error(), Side::source);
-    if (flags.take().empty()) {
+    if (!reply->ok()) {
+        // Nobody knows whether it is still there.
+        Error error = session::refusal(*reply, source_->connection().peer(), "hand out a message");
+        if (!may_wait(*job, error, waiting_for_source_)) {
+            error.scope = Scope::message;
+            job->hopeless.emplace_back(uid, std::move(error));
+            co_return;
+        }
+        co_await waiting_for_source_.wait(std::move(error), Side::source);
+        job->again.emplace_back(uid, care);
+        co_return;
+    }
+    const bool counted = std::ranges::binary_search(job->unlisted, uid);
+    if (flags.take().empty() && !counted) {
         ++job->vanished;
         co_return;
     }
@@ -510,8 +686,6 @@ Task<bool> Lane::destination_is_full(std::uint64_t bytes) {
         sink.used_bytes + bytes > sink.limit_bytes;
 }
 
-/// Lists the messages that cannot go, with what a person needs to find them. The source has the
-/// mailbox open.
 /// Without what only the message's header tells.
 dedup::Refusal Lane::refusal_of(const Job& job, std::uint32_t uid, const Error& error) const {
     dedup::Refusal refusal;
@@ -528,10 +702,14 @@ dedup::Refusal Lane::refusal_of(const Job& job, std::uint32_t uid, const Error& 
     return refusal;
 }
 
+/// Lists the messages that cannot go, with what a person needs to find them. The source has the
+/// mailbox open.
 Task<void> Lane::quarantine(std::shared_ptr<Job> job) {
     for (const auto& [uid, error] : std::exchange(job->hopeless, {})) {
         if (stopped()) co_return;
         dedup::Refusal refusal = refusal_of(*job, uid, error);
+        if (error.code != Code::connection_lost && job->losses.contains(uid))
+            refusal.reason += "; the connection ended with it";
         if (error.code == Code::refused && co_await destination_is_full(refusal.size)) {
             Error full = error;
             full.code = Code::over_quota;
@@ -564,6 +742,9 @@ Task<void> Lane::quarantine(std::shared_ptr<Job> job) {
         account_->refusals[key] = refusal;
         account_->tell_refusal(refusal);
         ++job->refused;
+        job->refused_now.insert(uid);
+        job->turned_down.erase(uid);
+        ++settled_;
     }
 }
 

@@ -60,6 +60,7 @@ Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
         account_->changed.notify_all();
         co_return Result<void>{};
     }
+    tell_unseen(*job);
     checkpoint(*job);
     job->finished = true;
     account_->observer.mailbox_finished(account_->index, job->display);
@@ -68,7 +69,7 @@ Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
 }
 
 /// Without UIDPLUS: we were the only writer if what came above the floor is exactly what we sent,
-/// in number and in order of sizes; otherwise the UIDs stay unknown (and flags of these messages
+/// in number and in its order; otherwise the UIDs stay unknown (and flags of these messages
 /// are not followed).
 Task<Result<void>> Lane::resolve_uids(Job& job) {
     const std::uint32_t floor = std::max(job.destination_uid_next, 1U);
@@ -92,8 +93,13 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
     if (left) (void)co_await destination_->finish(left);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     if (!listed) co_return std::unexpected(std::move(listed).error());
+    for (const session::Reply* said : {&*reply, &*listed}) {
+        if (auto later = session::put_off(*said, destination_->connection().peer(),
+                                          "tell the UIDs of what it took"))
+            co_return std::unexpected(std::move(*later));
+    }
     const std::vector<Meta> there = metas.take();
-    if (there.size() != job.unknown_uids.size()) {
+    if (there.size() != job.unknown_uids.size() || job.out_of_order) {
         account_->log(report::LogLevel::info,
                       job.display + ": the destination does not tell UIDs (UIDPLUS); " +
                           std::to_string(job.unknown_uids.size()) + " messages stay without");
@@ -168,7 +174,7 @@ Task<Result<void>> Lane::store_flags(Job& job) {
     }
     for (auto& [key, uids] : stores) {
         std::sort(uids.begin(), uids.end());
-        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+        for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
             // The first of the two makes the second look like somebody else's change.
             std::optional<std::uint64_t> since = selected.highest_modseq;
             for (const auto mode :
@@ -197,10 +203,17 @@ Task<Result<void>> Lane::store_flags(Job& job) {
             again.since.reset();
             if (others) again.set = std::move(*others);
             start_store(sent, std::move(again));
+        } else if (auto later = session::put_off(*reply, destination_->connection().peer(),
+                                                 "change flags")) {
+            if (!error) error = std::move(later);  // all of it once more
         } else if (!reply->ok()) {
             account_->log(report::LogLevel::warning,
                           job.display + ": the destination refused a change of flags: " +
                               printable(reply->text));
+            if (sent[i].mode == imap::destination::StoreMode::add) {
+                for (const std::string_view word : words_of(*sent[i].flags))
+                    job.dropped_flags.emplace(word);
+            }
         }
     }
     if (!error && destination_->capabilities().has("UNSELECT")) {
@@ -209,6 +222,8 @@ Task<Result<void>> Lane::store_flags(Job& job) {
     }
     if (error) co_return std::unexpected(std::move(*error));
     // The base moves on, so that the same change is not carried twice.
+    auto settled = co_await account_->writer.drain();
+    if (!settled) co_return settled;
     dedup::Ledger& ledger = account_->ledger;
     const dedup::MailboxId id = job.record.id;
     std::map<std::uint32_t, Flags> bases;
@@ -239,7 +254,8 @@ Task<Result<void>> Lane::store_flags(Job& job) {
 
 void Lane::checkpoint(Job& job) {
     dedup::MailboxRecord& record = job.record;
-    record.complete = true;
+    // Where messages are hidden the next pass looks at all of them again.
+    record.complete = job.unseen == 0 && !job.capped;
     if (job.survey.unsure) {
         // What was known stays known, so that the next pass finds the same disagreement.
         for (const Meta& meta : job.survey.fresh)

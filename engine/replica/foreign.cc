@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "engine/base/text.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/rights.h"
 #include "engine/replica/rights_text.h"
 
@@ -49,6 +50,11 @@ Task<Result<void>> find_mounts(Account& account, Session& source,
         auto reply = co_await source.finish(one.acl);
         if (!reply) {
             if (!error) error = std::move(reply).error();
+            continue;
+        }
+        if (auto later =
+                throttled(*reply, source.connection().peer(), "tell whose its mailboxes are")) {
+            if (!error) error = std::move(later);
             continue;
         }
         const std::string owner = owner_of(one.sink);

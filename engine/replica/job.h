@@ -34,11 +34,13 @@ static_assert(sizeof(Meta) <= 32);
 
 /// Messages asked for by one UID FETCH, and covered by one intent.
 struct Window {
-    std::uint64_t intent = 0;         ///< sequence in the ledger
-    bool durable = false;             ///< the intent is: its messages may be sent
-    std::vector<std::uint32_t> uids;  ///< rising
-    std::vector<bool> arrived;        ///< beside uids: fetched
-    std::size_t next = 0;             ///< first of uids that has not arrived
+    std::uint64_t intent = 0;           ///< sequence in the ledger
+    bool durable = false;               ///< the intent is: its messages may be sent
+    std::vector<std::uint32_t> uids;    ///< rising
+    std::vector<bool> arrived;          ///< beside uids: fetched
+    std::size_t next = 0;               ///< first of uids that has not arrived
+    unsigned tries = 0;                 ///< how often the source has put it off
+    std::uint64_t answered_before = 0;  ///< windows answered when it was put off first
     std::size_t unsettled = 0;  ///< not yet receipted, refused or given back; 0 erases the intent
 };
 
@@ -99,6 +101,19 @@ struct Unheard {
     std::uint32_t floor = 0;
 };
 
+/// Puts those of `unlisted` that are not in `fresh` there without metadata, each asked for alone
+/// (fetch.cc); `unlisted` keeps them.
+void add_blind(std::vector<Meta>& fresh, std::vector<std::uint32_t>& unlisted, FlagTable& flags);
+
+/// UIDs of a mailbox that a server may count or find without listing them; more are not believed.
+inline constexpr std::uint64_t kUidsBelievedMax = 4'000'000;
+
+/// A message of the destination that the ledger does not know (repair_append.cc).
+struct Stranger {
+    dedup::Candidate candidate;
+    std::uint32_t flags = 0;  ///< of Job::flags
+};
+
 struct Job {
     Place place;
     std::string display;      ///< the source's decoded name
@@ -139,19 +154,29 @@ struct Job {
     std::vector<Move> moves;        ///< of todo, in rising UID: carried over, not fetched
     std::size_t moves_carried = 0;  ///< of these, in their order
     std::vector<dedup::Intent> old_intents;
-    std::vector<Unheard> unheard;                       ///< of these: gone at the source
-    std::vector<dedup::MessageRecord> strays;           ///< that did land (strays.cc)
-    std::vector<std::uint32_t> missing;                 ///< asked for and not sent by the source
+    std::vector<Unheard> unheard;              ///< of these: gone at the source
+    std::vector<dedup::MessageRecord> strays;  ///< that did land (strays.cc)
+    std::vector<std::uint32_t> missing;        ///< asked for and not sent by the source
+    /// Put off by the source (throttling, a temporary NO): asked for again in smaller and smaller
+    /// windows.
+    struct Postponed {
+        std::vector<std::uint32_t> uids;
+        unsigned tries = 0;
+        std::uint64_t answered_before = 0;  ///< Window::answered_before
+    };
+    std::deque<Postponed> postponed;
     std::vector<std::pair<std::uint32_t, Care>> again;  ///< refused in a group: to be tried alone
     std::vector<std::pair<std::uint32_t, Error>>
-        hopeless;                             ///< refused alone and bare: to be listed
-    std::vector<std::uint32_t> unknown_uids;  ///< copied, destination UID not told
+        hopeless;                                    ///< refused alone and bare: to be listed
+    std::vector<std::uint32_t> unknown_uids;         ///< copied, destination UID not told
+    std::optional<std::vector<Stranger>> strangers;  ///< once looked for
     std::set<std::uint32_t> repaired;  ///< of todo: found at the destination with a change of ours
     std::set<std::string> dropped_flags;
     std::size_t groups_open = 0;   ///< queued or unanswered
     std::size_t windows_open = 0;  ///< asked for, not answered
     bool all_asked = false;        ///< the last window was sent
     std::size_t unsettled = 0;     ///< asked for, and not yet receipted, refused or given back
+    bool out_of_order = false;     ///< some were sent once more: not in the order of the receipts
     bool no_moves = false;         ///< the destination refused one: what is new is copied
     std::uint32_t highest_destination_uid = 0;
 
@@ -167,9 +192,19 @@ struct Job {
     std::set<std::string> lost_words;
     std::vector<Appended> suspects;  ///< to be compared with their originals
     std::map<std::uint32_t, unsigned>
-        losses;  ///< UID: connections that ended while it was in flight
+        losses;                              ///< UID: connections that ended while it was in flight
+    std::set<std::uint32_t> carried_away;    ///< copied for --delete-to, not yet removed
+    std::set<std::uint32_t> turned_down;     ///< refused by this connection, not settled yet
+    std::map<std::uint32_t, unsigned> cuts;  ///< … of those, while the source was sending it
+    std::vector<std::uint32_t> unlisted;     ///< known by SEARCH only
+    std::uint64_t unseen = 0;                ///< counted by EXISTS, and nowhere to be found
+    bool capped = false;                     ///< the server hides the older ones
+    unsigned openings_lost = 0;              ///< connections that ended while it was being opened
+    unsigned put_offs = 0;                   ///< times it alone was not to be had for now
+    std::set<std::uint32_t> refused_now;     ///< in this run: not tried again by its next attempt
     bool started = false;
     bool told_gone = false, told_limit = false;
+    bool cut_short = false;  ///< by the day's budget: the rest is for another day
     bool finished = false;
     bool failed = false;  ///< given up, with a reason in the report
 };
@@ -197,10 +232,12 @@ struct Group {
     std::vector<Item> items;
     std::vector<Command> commands;
     std::size_t credit = 0;  ///< octets counted against the lane's buffer
+    Nanos sent_at{0};        ///< 0: not yet, or piece by piece
     Care care = Care::none;
     std::uint8_t repairs = 0;  ///< what was changed in its one message (repair.h)
     std::uint64_t sent = 0;    ///< with repairs: octets of the literal
     bool turned_down = false;  ///< with repairs: refused once more
+    bool put_off = false;      ///< with repairs: asked to come again later
     bool new_kind = false;     ///< an argument the server has not proved to understand
 
     // Cut-through of one large message.

@@ -21,6 +21,7 @@
 
 #include "engine/replica/context.h"
 #include "engine/replica/job.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/sinks.h"
 #include "engine/session/session.h"
 
@@ -65,17 +66,30 @@ class Lane {
     Task<void> pump_removals();
     Task<bool> compress_both();
     /// An error of one mailbox: true if the lane goes on without it, false if the attempt ends.
-    bool put_aside(std::shared_ptr<Job> job, Error error);
+    bool put_aside(std::shared_ptr<Job> job, Error error, std::optional<Side> side);
+    void note_lost_opening(const std::shared_ptr<Job>& job, Error error);
+    bool may_be_to_blame(const Error& error, std::size_t items);
+    bool note_loss(Job& job, std::uint32_t uid, const Error& why);
+    void note_refused(Job& job, const Error& why);
+    [[nodiscard]] bool may_wait(Job& job, Error& error, const Patience& patience);
+    Task<Result<void>> remove_patiently(std::shared_ptr<Job> job);
     Task<bool> commit_and_wait(dedup::Batch batch);
     Task<void> finish_when_settled(std::shared_ptr<Job> job);
     void fail(Error error, std::optional<Side> side);
     void wake() { wake_.notify_all(); }
     [[nodiscard]] bool stopped() const { return error_.has_value() || account_->stopping(); }
+    [[nodiscard]] bool alive() const {
+        return source_->connection().alive() && destination_->connection().alive();
+    }
+    /// True if there is still something to be asked for, compared or listed in it: the source must
+    /// have the mailbox open again.
+    [[nodiscard]] static bool is_open(const Job& job);
     void reset_job(Job& job);
     void give_up_job(Job& job, const Error& error);
 
     // plan.cc: what is to be done in a mailbox
     Task<Result<void>> prepare(std::shared_ptr<Job> job);
+    Task<Result<void>> prepare_patiently(std::shared_ptr<Job> job);
     Task<Result<void>> examine(Job& job, std::vector<Meta>& fresh);
     Task<Result<void>> note_gone(Job& job, const std::vector<std::uint32_t>& known,
                                  const std::vector<Meta>& there);
@@ -84,6 +98,14 @@ class Lane {
     void come_back(Job& job, const std::vector<dedup::MessageRecord>& gone,
                    const std::vector<Meta>& fresh);
     Task<Result<void>> plan_flags(Job& job, std::vector<FlagsSeen> changed);
+    // listing.cc: a first listing that is not whole
+    Task<Result<void>> list_below(Job& job, imap::FetchItems items, session::Reply reply,
+                                  std::vector<Meta>& fresh);
+    Task<Result<void>> complete_listing(Job& job, imap::FetchItems items, std::uint32_t last,
+                                        std::vector<Meta>& fresh);
+    Task<Result<void>> keep_those_found(std::vector<std::uint32_t>& gone);
+    void notice_cap(Job& job);
+    void tell_unseen(Job& job);
     Task<Result<void>> forget_refusals_of_gone(Job& job, const std::vector<Meta>& fresh);
     Task<Result<void>> learn_allowed(Job& job);
     Task<Result<void>> ask_allowed(Job& job, const std::set<std::string, std::less<>>& keywords);
@@ -123,7 +145,7 @@ class Lane {
     Task<Result<void>> adopt(Job& job, std::vector<std::uint32_t> known_destination,
                              std::vector<std::uint32_t> unplaced);
     Task<Result<void>> settle(Job& job);
-    Task<Result<std::vector<std::uint32_t>>> beyond_uid_next(Job& job);
+    Task<Result<std::vector<std::uint32_t>>> uids_from(Job& job, std::uint32_t first);
     Task<Result<void>> match(Job& job, imap::UidSet unknown,
                              const std::vector<std::uint32_t>& known, bool recovering,
                              std::vector<std::uint32_t> unplaced, std::vector<dedup::Pair>& pairs,
@@ -140,10 +162,15 @@ class Lane {
 
     // fetch.cc: bodies
     Task<void> fetch(std::shared_ptr<Job> job);
-    Task<void> ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t> uids, Care care);
+    Task<void> ask_window(std::shared_ptr<Job> job, std::vector<std::uint32_t> uids, Care care,
+                          unsigned tries = 0,
+                          std::optional<std::uint64_t> answered_before = std::nullopt);
     Task<void> watch_window(std::shared_ptr<Job> job, std::shared_ptr<Window> window,
                             std::shared_ptr<session::Sink> sink, session::Ticket ticket);
+    void note_cut(Job& job, const Window& window);
+    void postpone(Job& job, const Window& window, const Error& why);
     Task<void> retry(std::shared_ptr<Job> job);
+    Task<void> retry_postponed(std::shared_ptr<Job> job);
     Task<void> retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care);
     Task<void> quarantine(std::shared_ptr<Job> job);
     [[nodiscard]] dedup::Refusal refusal_of(const Job& job, std::uint32_t uid,
@@ -165,11 +192,13 @@ class Lane {
     Task<Result<void>> send_stream_pieces(Group& group, session::Connection& connection);
     Task<void> settler();
     Task<void> settle_group(Group& group);
+    Task<bool> send_again(Group& group, Group::Command& command, const session::Reply& reply);
     void receipt(Group& group, const Group::Command& command, const session::Reply& reply);
     void refused(Group& group, const Group::Command& command, const session::Reply& reply);
     void give_back(Job& job, const std::shared_ptr<Window>& window, std::size_t messages);
     [[nodiscard]] bool non_synchronising(std::uint64_t bytes) const;
     [[nodiscard]] bool multiappend() const;
+    [[nodiscard]] std::size_t groups_in_flight_max() const;
 
     // readback.cc: OK is no proof
     void note_appended(Job& job, const Group& group, const Group::Item& item,
@@ -187,8 +216,13 @@ class Lane {
     // repair_append.cc: what is refused, once more with as little changed as it takes
     Task<void> repair(std::shared_ptr<Job> job);
     Task<bool> repair_one(std::shared_ptr<Job> job, std::uint32_t uid, const Error& why);
-    Task<bool> append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
-                               const std::string& original, std::uint8_t steps);
+    Task<Result<bool>> adopt_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
+                                      const std::string& message);
+    Task<Result<std::vector<DigestSink::Entry>>> read_alike(Job& job, const std::string& message);
+    Task<Result<void>> find_strangers(Job& job);
+    enum class Repaired : std::uint8_t { taken, refused, put_off };
+    Task<Repaired> append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
+                                   const std::string& original, std::uint8_t steps);
     Task<Result<void>> match_repaired(Job& job, const std::vector<HeaderSink::Entry>& left,
                                       std::vector<dedup::Pair>& pairs);
     Task<std::string> keep(const Job& job, std::uint32_t uid, const std::string& original);
@@ -197,6 +231,7 @@ class Lane {
 
     // finish.cc: flags and checkpoint
     Task<Result<void>> finish(std::shared_ptr<Job> job);
+    Task<Result<void>> finish_patiently(std::shared_ptr<Job> job);
     Task<Result<void>> resolve_uids(Job& job);
     Task<Result<void>> store_flags(Job& job);
     /// One UID STORE on its way.
@@ -229,7 +264,14 @@ class Lane {
     bool pump_done_ = false, appender_done_ = false;
     std::optional<Error> error_;
     std::optional<Side> error_side_;
-    std::uint64_t settled_ = 0;  ///< messages, for telling progress from none
+    bool learnt_ = false;  ///< … that a message ends connections (each a few times at most)
+    unsigned lost_ = 0;    ///< attempts that ended without progress, in a row
+    Patience reconnecting_, waiting_for_source_, waiting_for_destination_;
+    unsigned literals_refused_ = 0;       ///< BAD with the literal under way
+    std::uint64_t windows_answered_ = 0;  ///< with OK
+    std::uint64_t settled_before_ = 0;    ///< … when this attempt began
+    bool blamed_ = false;                 ///< a command without an answer was met in this attempt
+    std::uint64_t settled_ = 0;           ///< messages, for telling progress from none
 };
 
 }  // namespace imapult::replica

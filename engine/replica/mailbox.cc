@@ -362,10 +362,18 @@ Task<Result<void>> list_beyond(Session& session, ListSink& sink,
         auto list = imap::source::list_pattern(space.prefix + "*", options, session.encoding());
         if (list) tickets.push_back(session.start(std::move(*list), &sink));
     }
+    std::optional<Error> error;
     for (session::Ticket& ticket : tickets) {
         auto reply = co_await session.finish(ticket);
-        if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (!reply && !error) error = std::move(reply).error();
+        if (!reply || error) continue;
+        auto later =
+            session::put_off(*reply, session.connection().peer(), "tell which mailboxes there are");
+        if (!later || later->code != Code::throttled) continue;
+        later->scope = Scope::account;
+        error = std::move(later);
     }
+    if (error) co_return std::unexpected(std::move(*error));
     co_return Result<void>{};
 }
 
@@ -424,7 +432,7 @@ Mailbox* Listing::find(std::string_view wire_name) {
 }
 
 Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known,
-                                     SpaceSet spaces) {
+                                     SpaceSet spaces, bool careful) {
     const imap::CapabilitySet& can = session.capabilities();
     const bool list_status = can.has("LIST-STATUS");
     const bool extended = list_status || can.has("LIST-EXTENDED");
@@ -432,13 +440,15 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     ListSink sink;
 
     // Everything in one write.
-    std::vector<session::Ticket> optional;
-    if (can.has("ID")) {
+    std::vector<session::Ticket> optional,
+        telling;  // NO is fine to both; "later" to the first only
+    if (can.has("ID") && !careful) {
         const std::vector<std::pair<std::string, std::string>> fields = {{"name", "imapult"},
                                                                          {"version", "0.1.0"}};
         optional.push_back(session.start(imap::source::id(fields), &sink));
     }
-    if (can.has("NAMESPACE")) optional.push_back(session.start(imap::source::namespaces(), &sink));
+    if (can.has("NAMESPACE") && !careful)
+        telling.push_back(session.start(imap::source::namespaces(), &sink));
     imap::source::ListOptions options;
     options.extended = extended;
     options.subscribed = extended;
@@ -447,7 +457,7 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     session::Ticket list = session.start(imap::source::list(options), &sink);
     std::vector<session::Ticket> statuses;
     if (!extended) {
-        optional.push_back(session.start(imap::source::lsub(), &sink));
+        telling.push_back(session.start(imap::source::lsub(), &sink));
         if (can.has("XLIST")) optional.push_back(session.start(imap::source::xlist(), &sink));
     }
     if (can.has("QUOTA")) {
@@ -461,9 +471,28 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
             statuses.push_back(session.start(std::move(*status), &sink));
         }
     }
+    std::optional<Error> later;  // what a server will only tell later is not an answer
+    const auto note = [&](const Result<session::Reply>& reply) {
+        if (!reply || later) return;
+        auto throttled =
+            session::put_off(*reply, session.connection().peer(), "tell which mailboxes there are");
+        if (throttled && throttled->code == Code::throttled) later = std::move(throttled);
+    };
     auto listed = co_await session.finish(list);
-    for (session::Ticket& ticket : optional) (void)co_await session.finish(ticket);  // NO is fine
+    for (session::Ticket& ticket : optional) (void)co_await session.finish(ticket);
+    for (session::Ticket& ticket : telling) {
+        auto told = co_await session.finish(ticket);
+        note(told);
+    }
     for (session::Ticket& ticket : statuses) (void)co_await session.finish(ticket);
+    if (listed && listed->condition == imap::Condition::bad && extended) {
+        // Offered and not understood (Proton Mail Bridge, hMailServer): the plain commands.
+        session::Ticket plain = session.start(imap::source::list({}), &sink);
+        session::Ticket subscribed = session.start(imap::source::lsub(), &sink);
+        listed = co_await session.finish(plain);
+        (void)co_await session.finish(subscribed);
+        options = {};
+    }
     auto fine = require_ok(listed, session, "list the mailboxes");
     if (!fine) co_return std::unexpected(std::move(fine).error());
 
@@ -488,10 +517,19 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
         auto status = imap::source::status(box.name, items, session.encoding());
         if (status) missing.emplace_back(key, session.start(std::move(*status), &sink));
     }
+    std::optional<Error> lost;
     for (auto& [key, ticket] : missing) {
         auto reply = co_await session.finish(ticket);
-        if (!reply) co_return std::unexpected(std::move(reply).error());
-        if (!reply->ok() && key == "INBOX") sink.boxes.erase("INBOX");
+        note(reply);
+        if (!reply && !lost) lost = std::move(reply).error();
+        if (!reply || reply->ok()) continue;
+        const bool passes = session::put_off(*reply, {}, {}).has_value();
+        if (key == "INBOX" && !passes) sink.boxes.erase("INBOX");
+    }
+    if (lost) co_return std::unexpected(std::move(*lost));
+    if (later) {
+        later->scope = Scope::account;
+        co_return std::unexpected(std::move(*later));
     }
     if (sink.too_many) {
         co_return fail(Code::limit, Scope::account, Retry::never,
@@ -502,6 +540,7 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     if (const auto& failure = session.connection().failure()) co_return std::unexpected(*failure);
     Listing listing = finish_listing(sink, spaces);
     listing.gmail = can.has("X-GM-EXT-1");
+    listing.spaces_unknown = careful && can.has("NAMESPACE");
     co_return listing;
 }
 

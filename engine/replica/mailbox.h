@@ -63,6 +63,7 @@ struct Listing {
     std::map<std::string, std::string> id;  ///< keys in lower case
     bool gmail = false;                     ///< X-GM-EXT-1: mailboxes are labels
     bool namespaces_told = false;           ///< the server has NAMESPACE: prefix is what it says
+    bool spaces_unknown = false;            ///< it has NAMESPACE and was not asked
     struct StorageQuota {
         std::uint64_t used_bytes = 0, limit_bytes = 0;
     };
@@ -77,17 +78,19 @@ struct Listing {
         return box != nullptr && box->selectable;
     }
     /// The account had such a mailbox and has it no more. What others have shown and show no more
-    /// is no sign of that, nor what was not asked for.
+    /// is no sign of that, nor what was not asked for, nor anything if nobody can tell whose it is.
     [[nodiscard]] bool has_lost(std::string_view wire_name) {
-        return asked.personal && spaces.foreign(wire_name) == nullptr && !holds(wire_name);
+        return asked.personal && !spaces_unknown && spaces.foreign(wire_name) == nullptr &&
+               !holds(wire_name);
     }
 };
 
 /// One round trip where the server has LIST-STATUS (RFC 5819) or `known` names every mailbox that
 /// exists; two otherwise, and one more for namespaces besides the personal one. `known` are wire
 /// names that an earlier pass saw.
+/// `careful`: without the commands that some servers end the connection for (NAMESPACE, ID).
 Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known,
-                                     SpaceSet spaces = {});
+                                     SpaceSet spaces = {}, bool careful = false);
 
 /// The role that a top-level name suggests in one of the usual languages.
 Role role_by_name(std::string_view decoded_name);

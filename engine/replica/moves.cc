@@ -24,6 +24,7 @@ namespace {
 
 /// Servers have limits of their own for one COPY (Carbonio: 1000).
 constexpr std::size_t kCarriedAtOnce = 500;
+constexpr std::string_view kTell = "tell what it has of moved messages";
 
 /// COPYUID, tagged or not (RFC 4315, RFC 6851 §4.3), and what a MOVE says besides.
 class CarrySink final : public session::Sink {
@@ -146,6 +147,8 @@ Task<Result<void>> Lane::look_at_copies(Job& job, const std::vector<Move>& moves
         SelectSink selected;
         auto opened = co_await destination_->execute(std::move(*examine), &selected);
         if (!opened) co_return std::unexpected(std::move(opened).error());
+        if (auto later = throttled(*opened, destination_->connection().peer(), kTell))
+            co_return std::unexpected(std::move(*later));
         if (!opened->ok() || selected.uid_validity != from->record.destination_uid_validity)
             continue;
         auto headers =
@@ -219,14 +222,21 @@ Task<Result<void>> Lane::prove_by_dates(Job& job, std::vector<Move>& moves) {
         std::vector<session::Ticket> asked;
         imap::FetchItems items;
         items.internal_date = true;
-        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+        for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
             auto fetch =
                 imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
             if (fetch) asked.push_back(destination_->start(std::move(*fetch), &metas));
         }
         auto reply = co_await destination_->finish(opened);
-        for (session::Ticket& ticket : asked) (void)co_await destination_->finish(ticket);
+        std::optional<Error> later;
+        for (session::Ticket& ticket : asked) {
+            auto told = co_await destination_->finish(ticket);
+            if (told && !later) later = throttled(*told, destination_->connection().peer(), kTell);
+        }
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto opening = throttled(*reply, destination_->connection().peer(), kTell))
+            later = std::move(opening);
+        if (later) co_return std::unexpected(std::move(*later));
         if (!reply->ok() || selected.uid_validity != from->record.destination_uid_validity)
             continue;
         for (const Meta& meta : metas.take()) {
@@ -313,10 +323,12 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         co_await destination_->finish(destination_->start_change(std::move(*select), &selected));
     if (!opened) co_return std::unexpected(std::move(opened).error());
     bool refused = !opened->ok() || selected.uid_validity != from.record.destination_uid_validity;
+    const std::string& peer = destination_->connection().peer();
+    auto later = throttled(*opened, peer, "open a mailbox");
     CarrySink carried;
     for (auto* list : {&to_move, &to_copy}) {
         std::sort(list->begin(), list->end());
-        for (const imap::UidSet& set : uid_sets(*list, kCarriedAtOnce)) {
+        for (const imap::UidSet& set : uid_sets(*destination_, *list, kCarriedAtOnce)) {
             if (refused) break;
             auto command =
                 list == &to_move
@@ -333,6 +345,7 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
                               job->display + ": the destination did not move messages: " +
                                   printable(reply->text));
                 refused = true;
+                later = throttled(*reply, peer, "move messages");
             }
         }
     }
@@ -396,6 +409,10 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     progress.moved = arrived;
     account_->observer.progress(account_->index, progress);
     if (!dropped) co_return dropped;
+    if (refused && later) {
+        later->scope = Scope::connection;
+        co_return std::unexpected(std::move(*later));
+    }
     if (refused) {
         job->no_moves = true;
         co_return ::imapult::fail(Code::unavailable, Scope::connection, Retry::now,
@@ -415,7 +432,7 @@ Task<Result<void>> Lane::drop_originals(Job& from, const std::vector<Move>& move
     std::sort(uids.begin(), uids.end());
     constexpr std::array<std::string_view, 1> kDeleted{"\\Deleted"};
     bool gone = true;
-    for (const imap::UidSet& set : uid_sets(uids, kCarriedAtOnce)) {
+    for (const imap::UidSet& set : uid_sets(*destination_, uids, kCarriedAtOnce)) {
         auto store = imap::destination::uid_store(set, imap::destination::StoreMode::add, kDeleted,
                                                   std::nullopt, destination_->encoding());
         auto expunge = imap::destination::uid_expunge(set, destination_->encoding());

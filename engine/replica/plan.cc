@@ -12,6 +12,8 @@
 namespace imapult::replica {
 namespace {
 
+constexpr std::string_view kListMessages = "list the messages of a mailbox";
+
 /// What the ledger knows of a mailbox from `first` on.
 struct Known {
     std::vector<std::uint32_t> source;       ///< rising
@@ -140,7 +142,8 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
             continue;
         }
         const auto refusal = account_->refusals.find({record.id, meta.uid});
-        if (refusal != account_->refusals.end() && !account_->options.retry_refused) {
+        if (refusal != account_->refusals.end() &&
+            (!account_->options.retry_refused || job->refused_now.contains(meta.uid))) {
             continue;
         }
         job->todo.push_back(meta);
@@ -154,7 +157,9 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         if (!opened) co_return opened;
     }
     come_back(*job, known.gone, fresh);
-    if (record.complete ? !job->survey.unsure : fresh.size() == job->exists) {
+    const bool all_listed = fresh.size() == job->exists && job->unlisted.empty() &&
+                            !may_be_cut_off(source_->capabilities(), job->exists);
+    if (record.complete ? !job->survey.unsure : all_listed) {
         note_unheard(*job, known.source, fresh);
         const std::uint32_t checkpoint = record.complete ? record.source_uid_next : 1;
         std::erase_if(known.source, [&](std::uint32_t uid) { return uid < checkpoint; });
@@ -221,7 +226,7 @@ Task<Result<void>> Lane::forget_refusals_of_gone(Job& job, const std::vector<Met
     FlagSink there(1, UINT32_MAX, job.flags);
     imap::FetchItems items;
     items.flags = true;
-    for (const imap::UidSet& set : uid_sets(unlisted, 0)) {
+    for (const imap::UidSet& set : uid_sets(*source_, unlisted, 0)) {
         auto fetch = imap::source::uid_fetch(set, items, std::nullopt, source_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         auto reply = co_await source_->execute(std::move(*fetch), &there);
@@ -234,6 +239,8 @@ Task<Result<void>> Lane::forget_refusals_of_gone(Job& job, const std::vector<Met
                                        [&](const auto& entry) { return entry.uid == uid; });
         if (!found) gone.push_back(uid);
     }
+    auto looked = co_await keep_those_found(gone);
+    if (!looked) co_return looked;
     if (gone.empty() || account_->options.dry_run) co_return Result<void>{};
     dedup::Batch batch;
     for (const std::uint32_t uid : gone) {
@@ -377,9 +384,20 @@ Task<Result<void>> Lane::examine(Job& job, std::vector<Meta>& fresh) {
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         auto rest = co_await source_->execute(std::move(*fetch), &more);
         if (!rest) co_return std::unexpected(std::move(rest).error());
+        if (auto later = session::put_off(*rest, source_->connection().peer(), kListMessages))
+            co_return std::unexpected(std::move(*later));
         for (const Meta& meta : more.take()) fresh.push_back(meta);
         if (!fresh.empty()) job.uid_next = std::max(job.uid_next, fresh.back().uid + 1);
     }
+    if (asked) {
+        auto below = co_await list_below(job, items, std::move(*got), fresh);
+        if (!below) co_return below;
+    }
+    const std::uint32_t highest =
+        job.uid_next > 0 ? std::max(job.uid_next, 2U) - 1 : UINT32_MAX - 1;
+    auto whole = co_await complete_listing(job, items, highest, fresh);
+    if (!whole) co_return whole;
+    notice_cap(job);
     if (job.uid_next == 0) job.uid_next = fresh.empty() ? 1 : fresh.back().uid + 1;
     co_return Result<void>{};
 }
@@ -464,6 +482,11 @@ Task<Result<void>> Lane::ask_allowed(Job& job, const std::set<std::string, std::
     if (left) (void)co_await destination_->finish(left);
     if (!reply) co_return std::unexpected(std::move(reply).error());
     if (!answer) co_return std::unexpected(std::move(answer).error());
+    for (const session::Reply* said : {&*reply, &*answer}) {
+        if (auto later = session::put_off(*said, destination_->connection().peer(),
+                                          "tell which flags it takes"))
+            co_return std::unexpected(std::move(*later));
+    }
     if (!reply->ok()) co_return Result<void>{};
     job.allowed = AllowedFlags::from(selected.permanent_flags);
     if (job.allowed.any_keyword) account_->any_keyword = true;

@@ -20,6 +20,7 @@ constexpr std::size_t kHeaderOctetsMax = 64 * 1024;  ///< looked at for 8-bit oc
 constexpr std::uint64_t kOddLookedAt = 32;  ///< of a kind and account, as long as none is altered
 constexpr std::size_t kSmallerMax = 512;    ///< of a mailbox: suspected of being cut
 constexpr std::size_t kLargerMax = 64;      ///< … of being changed
+constexpr std::string_view kReadBack = "hand out what it took";
 
 /// Takes UID FETCH … (RFC822.SIZE FLAGS) of messages we know.
 class BackSink final : public session::Sink {
@@ -179,6 +180,8 @@ Task<Result<void>> Lane::find_again(Job& job, std::vector<Appended>& suspects) {
     if (!fetch) co_return std::unexpected(std::move(fetch).error());
     auto reply = co_await destination_->execute(std::move(*fetch), &metas);
     if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (auto later = throttled(*reply, destination_->connection().peer(), kReadBack))
+        co_return std::unexpected(std::move(*later));
     const std::vector<Meta> there = metas.take();
     if (there.size() != job.placed) co_return Result<void>{};
     for (Appended& a : suspects) {
@@ -198,7 +201,7 @@ Task<Result<void>> Lane::ask_back(Job& job, std::vector<Appended>& appended) {
     items.size = items.flags = true;
     std::vector<session::Ticket> tickets;
     tickets.push_back(destination_->start(std::move(*examine), &selected));
-    for (const imap::UidSet& set : uids.split(6000, 0)) {
+    for (const imap::UidSet& set : uids.split(destination_->set_bytes_max(), 0)) {
         auto fetch = imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
         if (fetch) tickets.push_back(destination_->start(std::move(*fetch), &back));
     }
@@ -211,7 +214,9 @@ Task<Result<void>> Lane::ask_back(Job& job, std::vector<Appended>& appended) {
     for (std::size_t i = 0; i < tickets.size(); ++i) {
         auto reply = co_await destination_->finish(tickets[i]);
         if (!reply && !error) error = std::move(reply).error();
-        if (reply && !reply->ok() && i < fetches) refused = true;
+        if (!reply || reply->ok() || i >= fetches) continue;
+        refused = true;
+        if (!error) error = throttled(*reply, destination_->connection().peer(), kReadBack);
     }
     if (error) co_return std::unexpected(std::move(*error));
     const bool replaced =
@@ -263,11 +268,23 @@ Task<void> Lane::examine_suspects(std::shared_ptr<Job> job) {
                         "deleted there meanwhile?); --retry-refused sends it again");
     }
     std::erase_if(suspects, [](const Appended& a) { return !a.seen; });
-    if (!suspects.empty() && !stopped()) {
+    while (!suspects.empty() && !stopped()) {
+        co_await account_->quiet(Side::source);
+        co_await account_->quiet(Side::destination);
         co_await select_lock_.take(1);
-        auto compared = co_await compare_suspects(*job, std::move(suspects));
+        auto compared = co_await compare_suspects(*job, suspects);
         select_lock_.give(1);
-        if (!compared) fail(std::move(compared).error(), std::nullopt);
+        if (compared) break;
+        Error why = std::move(compared).error();
+        if (!may_wait(*job, why, waiting_for_destination_)) {
+            if (why.scope < Scope::connection) why.scope = Scope::connection;
+            fail(std::move(why), std::nullopt);
+            break;
+        }
+        // Either of them may have asked.
+        (void)waiting_for_destination_.put_off(why, Side::destination);
+        Nanos& here = account_->quiet_until(Side::source);
+        here = std::max(here, account_->quiet_until(Side::destination));
     }
     // After an error the next attempt looks at them again.
     if (!stopped()) job->suspects.clear();
@@ -279,6 +296,8 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
     if (!examine) co_return std::unexpected(std::move(examine).error());
     auto opened = co_await destination_->execute(std::move(*examine), &selected);
     if (!opened) co_return std::unexpected(std::move(opened).error());
+    if (auto later = throttled(*opened, destination_->connection().peer(), kReadBack))
+        co_return std::unexpected(std::move(*later));
     if (!opened->ok()) co_return Result<void>{};
     auto again = co_await find_again(job, suspects);
     if (!again) co_return again;
@@ -302,6 +321,7 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
     bodies.tells_progress = false;
     auto compared = co_await bodies.run(std::move(chosen));
     if (!compared) co_return compared;
+    if (bodies.later) co_return std::unexpected(std::move(*bodies.later));
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());
         if (!left) co_return std::unexpected(std::move(left).error());

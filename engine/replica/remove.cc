@@ -168,20 +168,21 @@ Task<Result<void>> Lane::remove_messages(Job& job, std::vector<dedup::MessageRec
     imap::FetchItems items;
     items.flags = true;
     std::vector<session::Ticket> asked;
-    for (const imap::UidSet& set : uid_sets(uids, 0)) {
+    for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
         auto fetch = imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
         if (fetch) asked.push_back(destination_->start(std::move(*fetch), &flags));
     }
     auto reply = co_await destination_->finish(opened);
-    bool seen_all = true;
+    std::optional<session::Reply> refused;
     for (session::Ticket& ticket : asked) {
         auto answer = co_await destination_->finish(ticket);
         if (!answer) co_return std::unexpected(std::move(answer).error());
-        seen_all = seen_all && answer->ok();
+        if (!answer->ok() && !refused) refused = std::move(*answer);
     }
     if (!reply) co_return std::unexpected(std::move(reply).error());
-    if (!reply->ok() || !seen_all) {
-        co_return std::unexpected(session::refusal(*reply, destination_->connection().peer(),
+    if (!reply->ok()) refused = std::move(*reply);
+    if (refused) {
+        co_return std::unexpected(session::refusal(*refused, destination_->connection().peer(),
                                                    "open " + printable(job.display)));
     }
     if (selected.uid_validity && *selected.uid_validity != job.record.destination_uid_validity)
@@ -246,16 +247,23 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
                                  std::optional<std::uint64_t> modseq,
                                  std::vector<std::uint32_t>& removed) {
     const bool move = !to.empty() && destination_->capabilities().has("MOVE");
-    for (const imap::UidSet& set : uid_sets(doomed, kRemovedAtOnce)) {
+    for (const imap::UidSet& set : uid_sets(*destination_, doomed, kRemovedAtOnce)) {
         if (stopped()) co_return Result<void>{};
         std::vector<std::uint32_t> uids;
         for (const auto& range : set.ranges()) {
             for (std::uint64_t uid = range.first; uid <= range.last; ++uid)
                 uids.push_back(static_cast<std::uint32_t>(uid));
         }
-        if (!to.empty()) {
+        imap::UidSet to_carry = set;
+        if (!to.empty() && !move) {
+            to_carry = {};
+            for (const std::uint32_t uid : uids) {
+                if (!job.carried_away.contains(uid)) to_carry.add(uid);
+            }
+        }
+        if (!to.empty() && !to_carry.empty()) {
             auto carry = move ? imap::destination::uid_move(set, to, destination_->encoding())
-                              : imap::destination::uid_copy(set, to, destination_->encoding());
+                              : imap::destination::uid_copy(to_carry, to, destination_->encoding());
             if (!carry) co_return std::unexpected(std::move(carry).error());
             auto reply =
                 co_await destination_->finish(destination_->start_change(std::move(*carry)));
@@ -265,6 +273,7 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
                                                            destination_->connection().peer(),
                                                            "move messages to " + printable(to)));
             }
+            job.carried_away.insert(uids.begin(), uids.end());
         }
         if (!move) {
             auto marked = co_await mark_deleted(set, modseq, uids);
@@ -334,10 +343,13 @@ Task<Result<void>> Lane::unmark(Job& job, std::vector<dedup::MessageRecord> reco
         auto opened = co_await destination_->finish(
             destination_->start_change(std::move(*select), &selected));
         if (!opened) co_return std::unexpected(std::move(opened).error());
+        if (auto later = session::put_off(*opened, destination_->connection().peer(),
+                                          "open " + printable(job.display)))
+            co_return std::unexpected(std::move(*later));
         const bool same =
             opened->ok() && (!selected.uid_validity ||
                              *selected.uid_validity == job.record.destination_uid_validity);
-        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+        for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
             auto store =
                 imap::destination::uid_store(set, imap::destination::StoreMode::remove,
                                              kDeletedWord, std::nullopt, destination_->encoding());
@@ -345,6 +357,9 @@ Task<Result<void>> Lane::unmark(Job& job, std::vector<dedup::MessageRecord> reco
             auto reply =
                 co_await destination_->finish(destination_->start_change(std::move(*store)));
             if (!reply) co_return std::unexpected(std::move(reply).error());
+            if (auto later = session::put_off(*reply, destination_->connection().peer(),
+                                              "take a mark of deletion back"))
+                co_return std::unexpected(std::move(*later));
         }
     }
     job.record.removing = false;
@@ -370,6 +385,9 @@ Task<Result<bool>> Lane::ready_delete_to() {
         if (!create) co_return std::unexpected(std::move(create).error());
         auto reply = co_await destination_->finish(destination_->start_change(std::move(*create)));
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto later = session::put_off(*reply, destination_->connection().peer(),
+                                          "make the mailbox of --delete-to"))
+            co_return std::unexpected(std::move(*later));
         if (!reply->ok() && reply->code != imap::ResponseCode::already_exists) {
             account_->delete_to_ready = false;
             account_->notice("", report::NoticeKind::not_deleted,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/text.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/sinks.h"
 
 namespace imapult::replica {
@@ -93,6 +94,7 @@ class Renames {
                 IdSink sink;
                 auto reply = co_await sessions_.source->execute(std::move(*status), &sink);
                 if (!reply) co_return std::unexpected(std::move(reply).error());
+                if (auto later = put_off(*reply)) co_return std::unexpected(std::move(*later));
                 id = sink.id;
             }
             for (dedup::MailboxRecord* record : gone) {
@@ -176,14 +178,20 @@ class Renames {
         std::vector<std::uint32_t> uids;
         for (const auto& [uid, size] : *sample) uids.push_back(uid);
         std::vector<session::Ticket> asked;
-        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+        for (const imap::UidSet& set : uid_sets(source, uids, 0)) {
             auto fetch = imap::source::uid_fetch(set, items, std::nullopt, source.encoding());
             if (fetch) asked.push_back(source.start(std::move(*fetch), &metas));
         }
         auto reply = co_await source.finish(opened);
-        for (session::Ticket& ticket : asked) (void)co_await source.finish(ticket);
+        std::optional<Error> later;
+        for (session::Ticket& ticket : asked) {
+            auto listed = co_await source.finish(ticket);
+            if (listed && !later) later = put_off(*listed);
+        }
         if (!reply) co_return std::unexpected(std::move(reply).error());
-        if (!reply->ok()) co_return false;
+        if (auto opening = put_off(*reply)) later = std::move(opening);
+        if (!reply->ok() && !later) co_return false;
+        if (later) co_return std::unexpected(std::move(*later));
         std::size_t same = 0;
         for (const Meta& meta : metas.take()) {
             const auto known = sample->find(meta.uid);
@@ -194,6 +202,11 @@ class Renames {
         co_return same > 0 && same * 2 >= sample->size();  // some may have been deleted
     }
 
+    [[nodiscard]] std::optional<Error> put_off(const session::Reply& reply) const {
+        return session::put_off(reply, sessions_.source->connection().peer(),
+                                "tell which mailbox this is");
+    }
+
     /// Where the copy is now, after its parents were renamed.
     [[nodiscard]] std::string present_name(const std::string& name) const {
         std::string out = name;
@@ -201,6 +214,26 @@ class Renames {
             if (out.starts_with(from)) out = to + out.substr(from.size());
         }
         return out;
+    }
+
+    /// Here, and not from the beginning: what was renamed before is known here only.
+    Task<Result<session::Reply>> rename_patiently(const std::string& from, const std::string& to) {
+        Session& session = *sessions_.destination;
+        Patience patience(account_, 5);
+        while (true) {
+            auto command = imap::destination::rename(from, to, session.encoding());
+            if (!command) co_return std::unexpected(std::move(command).error());
+            co_await account_.quiet(Side::destination);
+            auto reply = co_await session.finish(session.start_change(std::move(*command)));
+            if (!reply) co_return reply;
+            auto later =
+                session::put_off(*reply, session.connection().peer(), "rename " + printable(from));
+            if (!later) co_return reply;
+            if (patience.exhausted() || account_.stopping() || !sessions_.alive())
+                co_return std::unexpected(std::move(*later));
+            co_await patience.wait(std::move(*later), Side::destination);
+            if (account_.stopping() || !sessions_.alive()) co_return reply;
+        }
     }
 
     Task<Result<bool>> rename(const Renaming& renaming) {
@@ -225,10 +258,7 @@ class Renames {
             co_return true;
         }
         if (!renamed_with_parent && !renamed_before) {
-            Session& session = *sessions_.destination;
-            auto command = imap::destination::rename(from, to, session.encoding());
-            if (!command) co_return false;
-            auto reply = co_await session.finish(session.start_change(std::move(*command)));
+            auto reply = co_await rename_patiently(from, to);
             if (!reply) co_return std::unexpected(std::move(reply).error());
             if (!reply->ok()) {
                 account_.log(report::LogLevel::warning, "the destination did not rename " +

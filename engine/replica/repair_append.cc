@@ -99,13 +99,19 @@ Task<bool> Lane::repair_one(std::shared_ptr<Job> job, std::uint32_t uid, const E
     ContentSink sink(wishes);
     imap::FetchItems items;
     items.body = imap::FetchItems::Body::whole;
-    auto command =
-        imap::source::uid_fetch(imap::UidSet(uid, uid), items, std::nullopt, source_->encoding());
-    if (!command) co_return false;
-    auto reply = co_await source_->execute(std::move(*command), &sink);
-    if (!reply) {
-        fail(std::move(reply).error(), Side::source);
-        co_return false;
+    while (true) {
+        auto command = imap::source::uid_fetch(imap::UidSet(uid, uid), items, std::nullopt,
+                                               source_->encoding());
+        if (!command) co_return false;
+        co_await account_->quiet(Side::source);
+        auto reply = co_await source_->execute(std::move(*command), &sink);
+        if (!reply) {
+            fail(std::move(reply).error(), Side::source);
+            co_return false;
+        }
+        auto later = session::put_off(*reply, source_->connection().peer(), "hand out a message");
+        if (!later || !may_wait(*job, *later, waiting_for_source_)) break;
+        co_await waiting_for_source_.wait(std::move(*later), Side::source);
     }
     const ContentSink::Entry* entry = sink.find(uid);
     if (entry == nullptr || !entry->kept) co_return false;
@@ -114,11 +120,148 @@ Task<bool> Lane::repair_one(std::shared_ptr<Job> job, std::uint32_t uid, const E
     if (!account_->options.repair) co_return false;
     const bool binary = destination_->capabilities().has("BINARY");
     for (const std::uint8_t steps : repair_ladder(original, binary)) {
-        const bool taken = co_await append_repaired(job, uid, original, steps);
+        auto there = co_await adopt_repaired(job, uid, repaired(original, steps));
+        if (!there) {
+            if (!error_) fail(std::move(there).error(), Side::destination);
+            co_return false;
+        }
+        if (*there) {
+            tell_repair(*job, uid, original, steps, why.text, kept_as);
+            co_return true;
+        }
+        Repaired tried = co_await append_repaired(job, uid, original, steps);
+        for (unsigned n = 0; tried == Repaired::put_off && n < kPutOffsMax && !stopped(); ++n)
+            tried = co_await append_repaired(job, uid, original, steps);
+        const bool taken = tried == Repaired::taken;
         if (taken) tell_repair(*job, uid, original, steps, why.text, kept_as);
         if (taken || stopped()) co_return taken;
     }
     co_return false;
+}
+
+/// The destination has the mailbox open: digests of what the ledger does not know there and what
+/// may be this message by its header.
+Task<Result<std::vector<DigestSink::Entry>>> Lane::read_alike(Job& job,
+                                                              const std::string& message) {
+    if (!job.strangers) {
+        auto found = co_await find_strangers(job);
+        if (!found) co_return std::unexpected(std::move(found).error());
+    }
+    const dedup::HeaderIdentity header =
+        dedup::identify_header(std::string_view(message).substr(0, message.find("\r\n\r\n") + 4));
+    std::vector<std::uint32_t> alike;
+    for (const Stranger& stranger : *job.strangers) {
+        if (stranger.candidate.header.loose == header.loose)
+            alike.push_back(stranger.candidate.uid);
+    }
+    if (alike.empty()) co_return std::vector<DigestSink::Entry>();
+    co_return co_await read_digests(*destination_, alike, account_->ledger.digest_secret());
+}
+
+/// Only what stood there before this pass: what has come since is ours.
+Task<Result<void>> Lane::find_strangers(Job& job) {
+    job.strangers.emplace();
+    auto settled = co_await account_->writer.drain();
+    if (!settled) co_return settled;
+    dedup::Ledger& ledger = account_->ledger;
+    const dedup::MailboxId id = job.record.id;
+    struct Known {
+        std::set<std::uint32_t> uids;
+        bool unplaced = false;
+    };
+    auto known = co_await account_->read_ledger([&ledger, id]() -> Result<Known> {
+        Known out;
+        auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
+            if (message.destination_uid != 0) {
+                out.uids.insert(message.destination_uid);
+            } else if (message.state != dedup::MessageState::represented) {
+                out.unplaced = true;
+            }
+            return true;
+        });
+        if (!visited) return std::unexpected(std::move(visited).error());
+        return out;
+    });
+    if (!known) co_return std::unexpected(std::move(known).error());
+    if (known->unplaced) co_return Result<void>{};  // one of these may be another's copy
+    FlagTable unused;
+    FlagSink there(1, job.destination_uid_next > 1 ? job.destination_uid_next - 1 : 0, unused);
+    if (job.destination_uid_next > 1) {
+        imap::FetchItems items;
+        items.flags = true;
+        auto fetch = imap::source::uid_fetch(imap::UidSet(1, job.destination_uid_next - 1), items,
+                                             std::nullopt, destination_->encoding());
+        if (!fetch) co_return std::unexpected(std::move(fetch).error());
+        auto reply = co_await destination_->execute(std::move(*fetch), &there);
+        if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (!reply->ok()) {
+            co_return std::unexpected(
+                session::refusal(*reply, destination_->connection().peer(),
+                                 "tell what " + printable(job.display) + " holds"));
+        }
+    }
+    std::vector<std::uint32_t> strangers;
+    for (const FlagSink::Entry& entry : there.take()) {
+        if (!known->uids.contains(entry.uid)) strangers.push_back(entry.uid);
+    }
+    if (strangers.empty()) co_return Result<void>{};
+    auto headers = co_await read_headers(*destination_, std::move(strangers), job.flags);
+    if (!headers) co_return std::unexpected(std::move(headers).error());
+    for (const auto& entry : *headers) job.strangers->push_back({entry.candidate, entry.flags});
+    co_return Result<void>{};
+}
+
+/// What an earlier run has changed in just this way, and whose ledger is gone: it is there already.
+Task<Result<bool>> Lane::adopt_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
+                                        const std::string& message) {
+    if (job->record.complete) co_return false;
+    auto examine = imap::source::examine(job->place.name, {}, destination_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    if (job->strangers && job->strangers->empty()) co_return false;
+    co_await select_lock_.take(1);
+    co_await account_->quiet(Side::destination);
+    SelectSink selected;
+    auto opened = co_await destination_->execute(std::move(*examine), &selected);
+    Result<std::vector<DigestSink::Entry>> read;
+    if (opened && opened->ok()) read = co_await read_alike(*job, message);
+    if (destination_->capabilities().has("UNSELECT"))
+        (void)co_await destination_->execute(imap::source::unselect());
+    select_lock_.give(1);
+    if (!opened) co_return std::unexpected(std::move(opened).error());
+    if (!opened->ok()) {
+        co_return std::unexpected(session::refusal(*opened, destination_->connection().peer(),
+                                                   "open " + printable(job->display)));
+    }
+    if (!read) co_return std::unexpected(std::move(read).error());
+    dedup::NormalDigest digest;
+    digest.update(message);
+    const dedup::Sha256 wanted = digest.finish();
+    const auto same = std::ranges::find(*read, wanted, &DigestSink::Entry::normal);
+    const auto meta = std::lower_bound(job->todo.begin(), job->todo.end(), uid, ByUid{});
+    if (same == read->end() || meta == job->todo.end() || meta->uid != uid) co_return false;
+    const auto stranger = std::ranges::find_if(
+        *job->strangers, [&](const Stranger& s) { return s.candidate.uid == same->uid; });
+    dedup::MessageRecord record;
+    record.source_uid = uid;
+    record.destination_uid = same->uid;
+    record.state = dedup::MessageState::repaired;
+    record.size = meta->size;
+    record.object = meta->object;
+    const Flags now = job->flags.at(meta->flags);
+    const Flags add = minus(now, job->flags.at(stranger->flags));
+    if (!is_empty(add)) job->flag_changes.push_back({uid, same->uid, add, {}, now});
+    record.base = minus(now, add);
+    dedup::Batch batch;
+    batch.put_message(job->record.id, record);
+    account_->writer.commit(std::move(batch));
+    job->strangers->erase(stranger);
+    job->highest_destination_uid = std::max(job->highest_destination_uid, same->uid);
+    ++job->adopted;
+    ++settled_;
+    report::Progress progress;
+    progress.adopted = 1;
+    account_->observer.progress(account_->index, progress);
+    co_return true;
 }
 
 /// Where the original octets were written to; empty if they were not.
@@ -144,11 +287,11 @@ Task<std::string> Lane::keep(const Job& job, std::uint32_t uid, const std::strin
 }
 
 /// One try: alone, the literal only after the server's consent, with an intent of its own.
-Task<bool> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
-                                 const std::string& original, std::uint8_t steps) {
+Task<Lane::Repaired> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
+                                           const std::string& original, std::uint8_t steps) {
     const auto meta = std::lower_bound(job->todo.begin(), job->todo.end(), uid,
                                        [](const Meta& m, std::uint32_t u) { return m.uid < u; });
-    if (meta == job->todo.end() || meta->uid != uid) co_return false;
+    if (meta == job->todo.end() || meta->uid != uid) co_return Repaired::refused;
     auto window = std::make_shared<Window>();
     window->uids = {uid};
     window->arrived.assign(1, true);
@@ -191,7 +334,7 @@ Task<bool> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
     auto name = imap::encode_mailbox(job->place.name);
     if (!name || !imap::append_first(group->buffer, *name, item, false)) {
         give_back(*job, window, 1);
-        co_return false;
+        co_return Repaired::refused;
     }
     append.literal = group->buffer.size();
     group->buffer += message;
@@ -205,7 +348,8 @@ Task<bool> Lane::append_repaired(std::shared_ptr<Job> job, std::uint32_t uid,
     to_send_.push_back(group);
     wake();
     while (job->groups_open > 0 && !error_) co_await wake_.wait();
-    co_return !error_ && !group->turned_down;
+    if (!error_ && group->put_off) co_return Repaired::put_off;  // the wait is over: send_again()
+    co_return !error_ && !group->turned_down ? Repaired::taken : Repaired::refused;
 }
 
 /// A repaired message whose answer was lost has another header than its original, perhaps: what of
@@ -249,6 +393,8 @@ Task<Result<void>> Lane::match_repaired(Job& job, const std::vector<HeaderSink::
         if (!command) co_return std::unexpected(std::move(command).error());
         auto reply = co_await source_->execute(std::move(*command), &sink);
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto later = throttled(*reply, source_->connection().peer(), "hand out a message"))
+            co_return std::unexpected(std::move(*later));
         const ContentSink::Entry* entry = sink.find(uid);
         if (entry == nullptr || !entry->kept) continue;
         for (const std::uint8_t steps : repair_ladder(entry->body, false)) {

@@ -5,6 +5,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/rights_text.h"
 
 namespace imapult::replica {
@@ -95,6 +96,8 @@ class Rights {
             if (!asked[i - first]) continue;
             auto reply = co_await source.finish(asked[i - first]);
             if (!reply && !error) error = std::move(reply).error();
+            if (reply && !error)
+                error = throttled(*reply, source.connection().peer(), "tell its rights");
             // A NO: rights that this account may not see are not its to give.
             if (reply && reply->ok()) compare(i, sinks[i - first], changes);
         }
@@ -167,21 +170,27 @@ class Rights {
             change.taken = start(change, RightsMode::remove, change.remove);
             between.push_back(session.start(imap::source::noop()));  // no row of refusals
         }
-        std::optional<Error> error;
+        std::optional<Error> error, later;
         for (Change& change : changes) {
             std::string refused;
+            bool put_off = false;
             for (const session::Ticket& ticket : {change.added, change.taken}) {
                 if (!ticket) continue;
                 auto reply = co_await session.finish(ticket);
                 if (!reply && !error) error = std::move(reply).error();
-                if (reply && !reply->ok() && refused.empty())
-                    refused =
-                        session::refusal(*reply, session.connection().peer(), "take these rights")
-                            .text;
+                if (!reply || reply->ok()) continue;
+                Error why =
+                    session::refusal(*reply, session.connection().peer(), "take these rights");
+                if (why.code == Code::throttled) {
+                    put_off = true;
+                    later = std::move(why);
+                } else if (refused.empty()) {
+                    refused = std::move(why.text);
+                }
             }
             const bool sent =
                 (change.add.empty() || change.added) && (change.remove.empty() || change.taken);
-            if (error) continue;
+            if (error || put_off) continue;
             if (!sent) refused = "the name cannot be said to the destination";
             if (refused.empty()) {
                 note(change);
@@ -193,6 +202,7 @@ class Rights {
         }
         for (session::Ticket& ticket : between) (void)co_await session.finish(ticket);
         store();
+        if (!error) error = std::move(later);
         if (error) co_return std::unexpected(std::move(*error));
         co_return Result<void>{};
     }

@@ -9,8 +9,6 @@ namespace imapult::replica {
 namespace {
 
 constexpr std::size_t kHeaderBytesMax = 256 * 1024;
-constexpr std::size_t kSetTextBytesMax =
-    6000;  ///< of a command line of 8000 (Zimbra 10,240, RFC 7162 §4)
 
 /// Untagged data of a selected mailbox that says nothing about the messages asked for.
 bool is_mailbox_noise(const imap::Event& event) {
@@ -165,7 +163,8 @@ bool DigestSink::on_untagged(const imap::Event& event) {
     const auto* fetch = std::get_if<imap::Fetch>(&event);
     if (fetch == nullptr) return is_mailbox_noise(event);
     if (!fetch->uid || fetch->body != imap::Fetch::Body::streamed || !normal_) return true;
-    entries.push_back({*fetch->uid, size_, normal_->finish(), raw_->finish()});
+    entries.push_back(
+        {*fetch->uid, size_, normal_->finish(), raw_->finish(), fetch->internal_date});
     normal_.reset();
     raw_.reset();
     return true;
@@ -197,10 +196,11 @@ bool HeaderTextSink::on_untagged(const imap::Event& event) {
     return is_mailbox_noise(event) || std::holds_alternative<imap::Fetch>(event);
 }
 
-std::vector<imap::UidSet> uid_sets(const std::vector<std::uint32_t>& uids, std::size_t uids_max) {
+std::vector<imap::UidSet> uid_sets(const session::Session& session,
+                                   const std::vector<std::uint32_t>& uids, std::size_t uids_max) {
     imap::UidSet all;
     for (const std::uint32_t uid : uids) all.add(uid);
-    return all.split(kSetTextBytesMax, uids_max);
+    return all.split(session.set_bytes_max(), uids_max);
 }
 
 }  // namespace imapult::replica

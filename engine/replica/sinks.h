@@ -9,7 +9,7 @@
 #include "dedup/identity.h"
 #include "engine/replica/flags.h"
 #include "engine/replica/job.h"
-#include "engine/session/connection.h"
+#include "engine/session/session.h"
 #include "imap/uid_set.h"
 
 namespace imapult::replica {
@@ -93,6 +93,7 @@ class DigestSink final : public session::Sink {
         std::uint64_t size = 0;
         dedup::Sha256 normal{};
         dedup::Digest128 raw{};
+        std::optional<std::int64_t> date{};  ///< INTERNALDATE
     };
     std::vector<Entry> entries;
 
@@ -120,7 +121,8 @@ class HeaderTextSink final : public session::Sink {
     bool seen = false;
 };
 
-/// Sorted, rising UIDs cut into sets that fit one command line.
-std::vector<imap::UidSet> uid_sets(const std::vector<std::uint32_t>& uids, std::size_t uids_max);
+/// UIDs cut into sets that fit one command line of this server.
+std::vector<imap::UidSet> uid_sets(const session::Session& session,
+                                   const std::vector<std::uint32_t>& uids, std::size_t uids_max);
 
 }  // namespace imapult::replica

@@ -39,11 +39,14 @@ Task<Result<void>> Lane::find_strays(Job& job, std::vector<std::uint32_t> left) 
     MetaSink sink(1, UINT32_MAX, job.flags);
     imap::FetchItems items;
     items.flags = items.internal_date = items.size = true;
-    for (const imap::UidSet& set : uid_sets(left, 0)) {
+    for (const imap::UidSet& set : uid_sets(*destination_, left, 0)) {
         auto fetch = imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
         if (!fetch) co_return std::unexpected(std::move(fetch).error());
         auto reply = co_await destination_->execute(std::move(*fetch), &sink);
         if (!reply) co_return std::unexpected(std::move(reply).error());
+        if (auto later =
+                session::put_off(*reply, destination_->connection().peer(), "list what it took"))
+            co_return std::unexpected(std::move(*later));
     }
     using Likeness = std::pair<std::int64_t, std::uint64_t>;  // INTERNALDATE and size
     std::multimap<Likeness, Meta> there;

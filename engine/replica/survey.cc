@@ -41,11 +41,15 @@ imap::UidSet united(const imap::UidSet& a, const imap::UidSet& b) {
     return out;
 }
 
-/// Counts that servers show of mailboxes they cut off: Yahoo without UIDONLY, Gmail by its users'
-/// setting.
-bool may_be_cut_off(const imap::CapabilitySet& can, std::uint64_t exists) {
-    const bool may_cut = can.has("UIDONLY") || can.has("X-GM-EXT-1");
-    return may_cut && (exists == 1000 || exists == 2000 || exists == 5000 || exists == 10000);
+/// MESSAGELIMIT (RFC 9738): a command has come down to a UID.
+imap::UidSet below(const imap::UidSet& set, std::uint64_t reached) {
+    imap::UidSet out;
+    for (const auto& range : set.ranges()) {
+        if (range.first >= reached) break;
+        out.add(range.first,
+                static_cast<std::uint32_t>(std::min<std::uint64_t>(range.last, reached - 1)));
+    }
+    return out;
 }
 
 /// What the ledger says to what the server said.
@@ -154,6 +158,8 @@ class MailboxSurvey {
             if (!second) co_return second;
             if (sure_) compared = co_await compare();
             if (!compared) co_return compared;
+            auto listed = co_await list_by_name();
+            if (!listed) co_return listed;
         }
         auto confirmed = co_await confirm();
         if (!confirmed) co_return confirmed;
@@ -240,7 +246,8 @@ class MailboxSurvey {
     void add_fetch(const imap::UidSet& set, const imap::FetchItems& items,
                    std::optional<std::uint64_t> since) {
         auto fetch = imap::source::uid_fetch(set, items, since, source_.encoding());
-        if (fetch) fetches_.push_back(source_.start(std::move(*fetch), sink_.get()));
+        if (fetch)
+            fetches_.push_back({set, items, since, source_.start(std::move(*fetch), sink_.get())});
     }
     [[nodiscard]] imap::FetchItems metadata() const { return metadata_items(account_, can()); }
     /// With Gmail's labels where they are flags at the destination.
@@ -275,13 +282,20 @@ class MailboxSurvey {
     Task<Result<void>> answers(bool& searched) {
         auto opened = co_await source_.finish(sink_->opened);
         std::optional<Error> error;
-        for (session::Ticket& ticket : fetches_) {
-            auto reply = co_await source_.finish(ticket);
+        for (std::size_t i = 0; i < fetches_.size(); ++i) {  // it may grow
+            auto reply = co_await source_.finish(fetches_[i].ticket);
             if (!reply) {
                 if (!error) error = std::move(reply).error();
             } else if (!reply->ok() && !error) {
-                error = session::refusal(*reply, source_.connection().peer(),
-                                         "list the messages of " + printable(job_->display));
+                Error refused =
+                    session::refusal(*reply, source_.connection().peer(),
+                                     "list the messages of " + printable(job_->display));
+                if (!may_be_refused_ || refused.retry == Retry::later) error = std::move(refused);
+            } else if (reply->code == imap::ResponseCode::message_limit) {
+                const Fetch cut = fetches_[i];
+                const auto reached = parse_number(reply->uid_set);
+                const imap::UidSet rest = reached ? below(cut.set, *reached) : imap::UidSet();
+                if (rest != cut.set && !rest.empty()) add_fetch(rest, cut.items, cut.since);
             }
         }
         searched = true;
@@ -289,6 +303,8 @@ class MailboxSurvey {
             auto reply = co_await source_.finish(search.ticket);
             if (!reply) {
                 if (!error) error = std::move(reply).error();
+            } else if (reply->code == imap::ResponseCode::message_limit) {
+                searched = false;  // a part of them
             } else if (!reply->ok()) {
                 searched = false;
                 const Error refused =
@@ -321,7 +337,7 @@ class MailboxSurvey {
         if (way_ == Way::modseq)
             add_fetch(imap::UidSet(1, base_ - 1), flags_only(), record().source_highest_modseq);
         if (way_ == Way::listing) add_fetch(imap::UidSet(1, base_ - 1), flags_only(), std::nullopt);
-        for (const imap::UidSet& set : uid_sets(retried_, 0))
+        for (const imap::UidSet& set : uid_sets(source_, retried_, 0))
             add_fetch(set, metadata(), std::nullopt);
         if (way_ == Way::sets) {
             for (const char* key : {"SEEN", "UNSEEN", "FLAGGED", "ANSWERED", "DELETED", "DRAFT"})
@@ -359,10 +375,11 @@ class MailboxSurvey {
     bool searches_are_sound() {
         if (way_ == Way::sets) {
             members_ = united(searches_[0].uids, searches_[1].uids);
-            return members_->size() == searches_[0].uids.size() + searches_[1].uids.size();
+            return members_->size() <= kUidsBelievedMax &&
+                   members_->size() == searches_[0].uids.size() + searches_[1].uids.size();
         }
         if (wants_members_) members_ = searches_.back().uids;
-        return true;
+        return !members_ || members_->size() <= kUidsBelievedMax;
     }
 
     /// Keeps what the searches of flags found, by the flag's word.
@@ -538,7 +555,8 @@ class MailboxSurvey {
             for (const Meta& meta : sink_->fresh.take()) there.add(meta.uid);
         }
         const std::vector<Meta> behind = beyond.take();
-        sure_ = searched && there.size() + behind.size() == exists_;
+        sure_ =
+            searched && there.size() + behind.size() == exists_ && there.size() <= kUidsBelievedMax;
         if (!sure_ && searched && searches()) {
             account_.log(report::LogLevel::info,
                          job_->display + ": SEARCH finds " + std::to_string(there.size()) +
@@ -550,7 +568,34 @@ class MailboxSurvey {
         members_.emplace();
         for (const auto& range : there.ranges()) {
             if (range.first < base_) members_->add(range.first, std::min(range.last, base_ - 1));
+            for (std::uint64_t uid = std::max(range.first, base_); sure_ && uid <= range.last;
+                 ++uid) {
+                const auto wanted = static_cast<std::uint32_t>(uid);
+                if (!std::binary_search(fresh_.begin(), fresh_.end(), wanted, ByUid{}))
+                    unlisted_.push_back(wanted);
+            }
         }
+        co_return Result<void>{};
+    }
+
+    /// New messages that SEARCH finds and no FETCH shows (Exchange: what it cannot convert). Those
+    /// that are not shown by name either are asked for one by one, and listed if they do not come.
+    Task<Result<void>> list_by_name() {
+        if (!sure_ || unlisted_.empty()) co_return Result<void>{};
+        auto first = std::move(sink_);
+        auto begun = open(false);
+        if (!begun) co_return begun;
+        for (const imap::UidSet& set : uid_sets(source_, unlisted_, 0))
+            add_fetch(set, metadata(), std::nullopt);
+        bool searched = true;
+        may_be_refused_ = true;
+        auto answered = co_await answers(searched);
+        may_be_refused_ = false;
+        if (!answered) co_return answered;
+        for (const Meta& meta : sink_->fresh.take()) fresh_.push_back(meta);
+        sink_ = std::move(first);
+        add_blind(fresh_, unlisted_, job_->flags);
+        job_->unlisted = std::move(unlisted_);
         co_return Result<void>{};
     }
 
@@ -577,11 +622,11 @@ class MailboxSurvey {
         std::vector<std::uint32_t> named = std::exchange(retried_, compared_.unknown);
         auto begun = open(false);
         if (!begun) co_return begun;
-        for (const imap::UidSet& set : uid_sets(compared_.other_flags, 0))
+        for (const imap::UidSet& set : uid_sets(source_, compared_.other_flags, 0))
             add_fetch(set, flags_only(), std::nullopt);
-        for (const imap::UidSet& set : uid_sets(gone, 0))
+        for (const imap::UidSet& set : uid_sets(source_, gone, 0))
             add_fetch(set, flags_only(), std::nullopt);
-        for (const imap::UidSet& set : uid_sets(compared_.unknown, 0))
+        for (const imap::UidSet& set : uid_sets(source_, compared_.unknown, 0))
             add_fetch(set, metadata(), std::nullopt);
         bool searched = true;
         auto answered = co_await answers(searched);
@@ -616,6 +661,9 @@ class MailboxSurvey {
         dedup::MailboxRecord& record = job_->record;
         job_->exists = exists_;
         survey.unsure = !sure_;
+        // Counted, and not to be had: the next pass looks at the whole mailbox again.
+        const std::uint64_t listed = record.source_messages + fresh_.size();
+        job_->unseen = !sure_ && exists_ > listed ? exists_ - listed : 0;
         survey.fresh = take_older();
         survey.fresh.insert(survey.fresh.end(), fresh_.begin(), fresh_.end());
         for (const FlagSink::Entry& entry : changed_)
@@ -687,10 +735,18 @@ class MailboxSurvey {
     std::vector<std::pair<std::string, imap::UidSet>> sets_;  ///< flag: who has it
     std::unique_ptr<SurveySink> sink_;
     std::deque<SearchSink> searches_;
-    std::vector<session::Ticket> fetches_;
+    struct Fetch {
+        imap::UidSet set;
+        imap::FetchItems items;
+        std::optional<std::uint64_t> since;
+        session::Ticket ticket;
+    };
+    std::vector<Fetch> fetches_;
+    bool may_be_refused_ = false;  ///< a FETCH: what it does not show is asked for one by one
     std::uint64_t exists_ = 0;
     std::optional<imap::UidSet> members_;  ///< who is there below the checkpoint, if asked
     std::vector<Meta> fresh_, named_, unknown_;
+    std::vector<std::uint32_t> unlisted_;  ///< rising
     std::vector<FlagSink::Entry> changed_;
     Compared compared_;
 };
@@ -706,15 +762,21 @@ imap::FetchItems metadata_items(const Account& account, const imap::CapabilitySe
     return items;
 }
 
-void enable_qresync(const Account& account, Session& source) {
+bool may_be_cut_off(const imap::CapabilitySet& can, std::uint64_t exists) {
+    const bool may_cut = can.has("UIDONLY") || can.has("XYMHIGHESTMODSEQ") || can.has("X-GM-EXT-1");
+    return may_cut && (exists == 1000 || exists == 2000 || exists == 5000 || exists == 10000);
+}
+
+session::Ticket enable_qresync(const Account& account, Session& source) {
     const imap::CapabilitySet& can = source.capabilities();
     if (!can.has("QRESYNC") || !can.has("ENABLE") || can.has("XAPPLELITERAL") ||
         account.qresync_refused) {
-        return;
+        return {};
     }
     constexpr std::array<std::string_view, 1> kWord{"QRESYNC"};
     auto enable = imap::source::enable(kWord);
-    if (enable) (void)source.start(std::move(*enable));
+    if (!enable) return {};
+    return source.start(std::move(*enable));
 }
 
 Task<Result<void>> survey_mailbox(Account& account, Session& source, std::shared_ptr<Job> job) {

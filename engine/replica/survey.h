@@ -16,8 +16,13 @@
 namespace imapult::replica {
 
 /// Asks for VANISHED where the server offers it and is known to mean it. Not awaited: goes out
-/// together with the next command. Only before a mailbox is opened (RFC 5161 §3.1).
-void enable_qresync(const Account& account, Session& source);
+/// together with the next command; empty if there is nothing to ask for. Only before a mailbox is
+/// opened (RFC 5161 §3.1).
+session::Ticket enable_qresync(const Account& account, Session& source);
+
+/// Counts that servers show of mailboxes they cut off (Yahoo without UIDONLY, Gmail by its users'
+/// setting): what is not listed there need not be gone.
+bool may_be_cut_off(const imap::CapabilitySet& can, std::uint64_t exists);
 
 /// What is asked of a message that is to be copied.
 imap::FetchItems metadata_items(const Account& account, const imap::CapabilitySet& source);

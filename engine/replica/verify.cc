@@ -282,7 +282,7 @@ class Verifier {
         items.body = imap::FetchItems::Body::header;
         std::vector<session::Ticket> tickets;
         Session& source = *sessions_.source;
-        for (const imap::UidSet& set : uid_sets(verdicts.listed(), 0)) {
+        for (const imap::UidSet& set : uid_sets(source, verdicts.listed(), 0)) {
             auto command = imap::source::uid_fetch(set, items, std::nullopt, source.encoding());
             if (command) tickets.push_back(source.start(std::move(*command), &sink));
         }

@@ -114,7 +114,8 @@ class BodyComparison {
     std::map<std::uint32_t, BodyVerdict> verdicts;  ///< by source UID, of those not equal
     MailboxProof proof;                             ///< its messages, if wished for
     std::vector<Sha256> source_leaves;
-    bool source_read = true;  ///< the source handed out all that was to be proved
+    bool source_read = true;     ///< the source handed out all that was to be proved
+    std::optional<Error> later;  ///< a server asked for patience: not all was compared
 
   private:
     struct Chunk;

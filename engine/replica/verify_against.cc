@@ -113,7 +113,7 @@ class Against {
                     if (!chunk->uids.empty() && bytes > kChunkBytes) break;
                     chunk->uids.push_back(uids[next++]);
                 }
-                for (const imap::UidSet& set : uid_sets(chunk->uids, 0)) {
+                for (const imap::UidSet& set : uid_sets(session_, chunk->uids, 0)) {
                     auto command =
                         imap::source::uid_fetch(set, items, std::nullopt, session_.encoding());
                     if (!command) {

@@ -8,6 +8,7 @@
 #include "dedup/sha256.h"
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/repair.h"
 #include "engine/replica/verify.h"
 #include "engine/replica/verify_kind.h"
@@ -21,6 +22,7 @@ constexpr std::size_t kChunksUnderWay = 2;
 constexpr std::size_t kExaminedMax =
     2000;  ///< altered messages of a mailbox whose kind is looked for
 constexpr std::string_view kDigestCapability = "DIGEST=SHA1";
+constexpr std::string_view kHandOut = "hand out messages";
 
 }  // namespace
 
@@ -182,7 +184,7 @@ Result<void> BodyComparison::ask(Chunk& chunk, const Plan& plan) {
         imap::FetchItems items;
         items.digest_sha1 = plan.by_digest && session.capabilities().has(kDigestCapability);
         if (!items.digest_sha1) items.body = imap::FetchItems::Body::whole;
-        for (const imap::UidSet& set : uid_sets(uids, 0)) {
+        for (const imap::UidSet& set : uid_sets(session, uids, 0)) {
             IMAPULT_TRY(auto command,
                         imap::source::uid_fetch(set, items, std::nullopt, session.encoding()));
             tickets.push_back(session.start(std::move(command), &sink));
@@ -199,10 +201,12 @@ Task<Result<void>> BodyComparison::finish(Chunk& chunk) {
     std::optional<Error> error;
     for (session::Ticket& ticket : chunk.asked_here) {
         auto reply = co_await source_->finish(ticket);
+        if (reply && !later) later = throttled(*reply, source_->connection().peer(), kHandOut);
         if (!reply && !error) error = std::move(reply).error();
     }
     for (session::Ticket& ticket : chunk.asked_there) {
         auto reply = co_await destination_->finish(ticket);
+        if (reply && !later) later = throttled(*reply, destination_->connection().peer(), kHandOut);
         if (!reply && !error) error = std::move(reply).error();
     }
     if (error) co_return std::unexpected(std::move(*error));

@@ -77,17 +77,10 @@ Task<Result<void>> pair_messages(Account& account, Sessions& sessions, Compariso
         comparison.pairs.push_back(found);
     };
     for (const dedup::Pair& pair : match.pairs) add(pair);
-    const std::string_view secret = account.ledger.digest_secret();
-    for (const dedup::Group& group : match.undecided) {
-        auto mine = co_await read_digests(*sessions.source, group.source_uids, secret);
-        if (!mine) co_return std::unexpected(std::move(mine).error());
-        auto other = co_await read_digests(*sessions.destination, group.destination_uids, secret);
-        if (!other) co_return std::unexpected(std::move(other).error());
-        std::vector<dedup::ContentCandidate> a, b;
-        for (const auto& entry : *mine) a.push_back({entry.uid, entry.normal});
-        for (const auto& entry : *other) b.push_back({entry.uid, entry.normal});
-        for (const dedup::Pair& pair : dedup::match_contents(group, a, b, false)) add(pair);
-    }
+    auto alike = co_await pair_contents(account, *sessions.source, *sessions.destination,
+                                        match.undecided, false);
+    if (!alike) co_return std::unexpected(std::move(alike).error());
+    for (const dedup::Pair& pair : *alike) add(pair);
     std::sort(comparison.pairs.begin(), comparison.pairs.end(), by_source);
     co_return Result<void>{};
 }

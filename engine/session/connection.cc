@@ -7,6 +7,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/secret.h"
 #include "engine/base/text.h"
+#include "imap/status_text.h"
 
 namespace imapult::session {
 namespace {
@@ -199,13 +200,37 @@ void Connection::on_status(const imap::Status& status, const imap::Event& event)
         // outcome.
         if (!expected) {
             Error error = lost(peer_, "the server ended the session", bye_);
-            error.code = status.code == imap::ResponseCode::throttled ? Code::throttled
-                                                                      : Code::connection_lost;
+            if (const auto delay = imap::suggested_delay(status.text)) error.retry_after = *delay;
+            const bool patience = imap::is_throttling(status) || error.retry_after.count() > 0;
+            if (patience) error.code = Code::throttled;
             end(std::move(error));
         }
         return;
     }
+    // Exchange's line without tag or star, before it closes.
+    if (status.condition == imap::Condition::bad) {
+        bye_ = status.text;
+        note_parting(status);
+    }
     last_sink_ = offer(event);
+}
+
+/// A server that asks for patience and then closes: everything else that was in flight is lost for
+/// that reason.
+void Connection::note_parting(const imap::Status& status) {
+    parting_.reset();
+    if (status.condition == imap::Condition::ok) return;
+    Error why;
+    if (const auto delay = imap::suggested_delay(status.text)) why.retry_after = *delay;
+    if (imap::is_throttling(status) || why.retry_after.count() > 0) {
+        why.code = Code::throttled;
+    } else if (imap::is_unavailable(status)) {
+        why.code = Code::unavailable;
+    } else {
+        return;
+    }
+    why.text = status.text;
+    parting_ = std::move(why);
 }
 
 void Connection::on_tagged(const imap::Status& status) {
@@ -213,6 +238,7 @@ void Connection::on_tagged(const imap::Status& status) {
         if (ticket->tag != status.tag) continue;
         const Ticket answered = ticket;
         const bool poisoned = answered->poisonous && status.condition == imap::Condition::bad;
+        note_parting(status);
         if (answered->pauses_reader && status.condition == imap::Condition::ok) paused_ = true;
         complete(answered, to_reply(status));
         if (poisoned) {
@@ -550,6 +576,14 @@ void Connection::abort(std::optional<Error> reason) {
 
 void Connection::end(Error error) {
     if (failure_) return;
+    const bool theirs = error.code == Code::connection_lost || error.code == Code::protocol;
+    if (theirs && parting_) {
+        error.code = parting_->code;
+        error.retry = Retry::later;
+        error.retry_after = parting_->retry_after;
+        if (!error.text.contains(parting_->text))
+            error.text += "; before that: \"" + printable(parting_->text, 200) + "\"";
+    }
     failure_ = error;
     const auto open = std::exchange(open_, {});
     for (const Ticket& ticket : open) {

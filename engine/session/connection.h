@@ -176,6 +176,7 @@ class Connection {
     Task<void> watch_stall();
     Task<void> write_one();
     void dispatch(const imap::Event& event);
+    void note_parting(const imap::Status& status);
     void on_status(const imap::Status& status, const imap::Event& event);
     void on_tagged(const imap::Status& status);
     Sink* offer(const imap::Event& event);
@@ -206,6 +207,8 @@ class Connection {
     std::optional<Reply> greeting_;
     std::deque<std::string> continuations_;
     std::string bye_;
+    /// Asked for in the last NO or BAD, or in words without a tag: why the connection then ends.
+    std::optional<Error> parting_;
     bool paused_ = false;  ///< the reader waits for attach()
     std::uint64_t next_tag_ = 1;
     std::uint64_t round_trips_ = 0;

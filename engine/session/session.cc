@@ -10,6 +10,10 @@
 
 namespace imapult::session {
 
+namespace {
+constexpr std::chrono::minutes kBandwidthDelay{30};
+}
+
 /// Untagged data that no command asked for: capabilities that the server announces by itself.
 class Session::Alerts final : public Sink {
   public:
@@ -134,8 +138,52 @@ Task<Result<void>> Session::log_in() {
         auto secured = co_await start_tls();
         if (!secured) co_return secured;
     }
-    if (preauthenticated_) co_return co_await learn_capabilities(&*greeting);
-    co_return co_await authenticate();
+    auto authenticated =
+        preauthenticated_ ? co_await learn_capabilities(&*greeting) : co_await authenticate();
+    if (!authenticated) co_return authenticated;
+    co_return co_await enable_uid_only();
+}
+
+/// Yahoo and AOL show the newest 10,000 messages of a mailbox to everybody else. All our commands
+/// go by UID.
+Task<Result<void>> Session::enable_uid_only() {
+    if (!capabilities_.has("UIDONLY")) co_return Result<void>{};
+    constexpr std::string_view kExtensions[] = {"UIDONLY"};
+    auto command = imap::source::enable(kExtensions);
+    if (!command) co_return std::unexpected(std::move(command).error());
+    imap::SourceCommand enable = std::move(*command);
+    class Told final : public Sink {
+      public:
+        bool on_untagged(const imap::Event& event) override {
+            const auto* enabled = std::get_if<imap::Enabled>(&event);
+            if (enabled == nullptr) return false;
+            uid_only = uid_only || std::ranges::any_of(enabled->words, [](std::string_view word) {
+                           return equal_ignoring_case(word, "UIDONLY");
+                       });
+            return true;
+        }
+        bool uid_only = false;
+    } told;
+    auto reply = co_await connection_->execute(std::move(enable), &told);
+    if (!reply) co_return std::unexpected(std::move(reply).error());
+    if (auto later = put_off(*reply, connection_->peer(), "enable UIDONLY"))
+        co_return std::unexpected(std::move(*later));
+    uid_only_ = reply->ok() && told.uid_only;  // some say OK to what they do not know
+    co_return Result<void>{};
+}
+
+std::size_t Session::messages_per_command() const {
+    constexpr std::string_view kPrefix = "MESSAGELIMIT=";
+    const auto found = capabilities_.names().lower_bound(std::string(kPrefix));
+    if (found == capabilities_.names().end() || !found->starts_with(kPrefix)) return SIZE_MAX;
+    const auto most = parse_number(std::string_view(*found).substr(kPrefix.size()));
+    return most && *most > 0 ? static_cast<std::size_t>(*most) : SIZE_MAX;
+}
+
+std::size_t Session::set_bytes_max() const {
+    // Yahoo and UW take lines of 1,000 octets, the others 8,000 and more.
+    const bool short_lines = capabilities_.has("XYMHIGHESTMODSEQ") || capabilities_.has("SCAN");
+    return short_lines ? 800 : 6'000;  // of 8,000 (Zimbra 10,240; RFC 7162, section 4)
 }
 
 Task<Result<void>> Session::start_tls() {
@@ -217,24 +265,29 @@ Error refusal(const Reply& reply, std::string_view peer, std::string_view what) 
     error.code = reply.condition == imap::Condition::bad ? Code::bad_command : Code::refused;
     error.retry = Retry::never;
     if (const auto delay = imap::suggested_delay(reply.text)) error.retry_after = *delay;
+    // Exchange: LOGIN is OK whatever the licence, and then nothing is.
+    if (to_lower(reply.text).contains("authenticated but not connected")) {
+        error.code = Code::auth_refused;
+        error.scope = Scope::account;
+        return error;
+    }
     if (imap::is_throttling(status) || error.retry_after.count() > 0) {
         error.code = Code::throttled;
         error.retry = Retry::later;
+        // A day's octets are used up: there is no point in asking every few seconds.
+        const bool bandwidth = to_lower(reply.text).contains("bandwidth");
+        if (bandwidth && error.retry_after.count() == 0) error.retry_after = kBandwidthDelay;
     } else if (imap::is_over_quota(status)) {
         error.code = Code::over_quota;
         error.scope = Scope::account;
     } else if (imap::is_too_big(status)) {
         error.code = Code::too_big;
         error.scope = Scope::message;
+    } else if (imap::is_unavailable(status)) {
+        error.code = Code::unavailable;
+        error.retry = Retry::later;
     } else {
         switch (reply.code) {
-            case imap::ResponseCode::unavailable:
-            case imap::ResponseCode::server_bug:
-            case imap::ResponseCode::in_use:
-            case imap::ResponseCode::contact_admin:
-                error.code = Code::unavailable;
-                error.retry = Retry::later;
-                break;
             case imap::ResponseCode::try_create:
             case imap::ResponseCode::nonexistent:
                 error.code = Code::not_found;
@@ -250,6 +303,13 @@ Error refusal(const Reply& reply, std::string_view peer, std::string_view what) 
                 break;
         }
     }
+    return error;
+}
+
+std::optional<Error> put_off(const Reply& reply, std::string_view peer, std::string_view what) {
+    if (reply.ok()) return std::nullopt;
+    Error error = refusal(reply, peer, what);
+    if (error.retry != Retry::later) return std::nullopt;
     return error;
 }
 

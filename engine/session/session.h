@@ -38,6 +38,12 @@ class Session {
     [[nodiscard]] Side side() const { return side_; }
     [[nodiscard]] const EndpointSpec& endpoint() const { return endpoint_; }
     [[nodiscard]] imap::EncodeOptions encoding() const;
+    /// UIDONLY (RFC 9586) is on: the server shows all messages, and names them by UID only.
+    [[nodiscard]] bool uid_only() const { return uid_only_; }
+    /// MESSAGELIMIT=n (RFC 9738): messages that one command may be about.
+    [[nodiscard]] std::size_t messages_per_command() const;
+    /// Octets that a set of UIDs may take in a command.
+    [[nodiscard]] std::size_t set_bytes_max() const;
     [[nodiscard]] bool preauthenticated() const { return preauthenticated_; }
 
     /// The source takes only commands that cannot change anything.
@@ -63,6 +69,7 @@ class Session {
     [[nodiscard]] net::TlsOptions tls_options() const;
     Task<Result<void>> start_tls();
     Task<Result<void>> authenticate();
+    Task<Result<void>> enable_uid_only();
     Task<Result<Reply>> plain(Secret secret);
     Task<Result<Reply>> bearer(Secret token, bool xoauth2);
     Task<Result<Reply>> gsasl(const char* mechanism, Secret secret);
@@ -82,7 +89,11 @@ class Session {
     imap::CapabilitySet capabilities_;
     bool preauthenticated_ = false;
     bool compressed_ = false;
+    bool uid_only_ = false;
 };
+
+/// The error, if the server only asks for patience: what such a reply leaves out is no answer.
+std::optional<Error> put_off(const Reply& reply, std::string_view peer, std::string_view what);
 
 /// What a refused command (NO, BAD) means to us: code, scope, when to retry, the server's own
 /// delay. `what` says what we wanted, for the sentence: "create Archive".

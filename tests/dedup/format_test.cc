@@ -170,6 +170,21 @@ TEST(Format, VersionIsTheOneDocumented) {
     EXPECT_EQ(format::kVersion, 3U);
 }
 
+TEST(Format, WhatIsKeptForBudgetsAndHosts) {
+    EXPECT_EQ(hex(format::spent_key(7)), "7300000007");
+    EXPECT_EQ(hex(format::encode(Spent{19'676, 300, 5})), "01dc9901ac0205");
+    EXPECT_EQ(hex(format::host_key("a.b")), "68612e62");
+    const std::string value = format::encode(HostRecord{"a.b", 300, 2});
+    EXPECT_EQ(hex(value), "01ac0202");
+    const auto host = format::decode_host("ha.b", value);
+    ASSERT_TRUE(host);
+    EXPECT_EQ(host->host, "a.b");
+    EXPECT_EQ(host->window_bytes, 300U);
+    EXPECT_EQ(host->connections, 2U);
+    EXPECT_FALSE(format::decode_host("ia.b", value));
+    EXPECT_FALSE(format::decode_host("ha.b", value + value));
+}
+
 /// One kind of record: its key and value, and whether (and as what) a value is read again.
 struct Kind {
     std::string name, key, value;
@@ -215,6 +230,7 @@ std::vector<Kind> kinds() {
         kind("rights", rights_key(7, 258), encode(RightsRecord{258, "lr bob\n"}), "accounts",
              decode_rights),
         kind("followed pass", pass_key(7), encode(followed_pass()), "passes", decode_pass),
+        kind("spent", spent_key(7), encode(Spent{19'676, 300, 5}), "accounts", decode_spent),
     };
 }
 

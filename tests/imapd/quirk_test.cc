@@ -309,13 +309,80 @@ TEST_F(Quirk, CourierResetsOnLongLines) {
 
 TEST_F(Quirk, ThrottleSuggestsABackoffAndCloses) {
     Behaviour b = standard();
-    b.commands_before_throttle = 2;
+    b.throttle.per_connection = 2;
     serve(b);
     Client c = client();
     c("1 NOOP");
     EXPECT_EQ(c("2 NOOP"),
               "2 BAD Request is throttled. Suggested Backoff Time: 1000 milliseconds\r\n");
     EXPECT_TRUE(c.connection().wants_close());
+}
+
+TEST_F(Quirk, ThrottleCountsOverConnectionsAndRemembersTheImpatient) {
+    Behaviour b = standard();
+    b.throttle = {.every = 3,
+                  .drop_every = 5,
+                  .as = Throttle::As::no,
+                  .text = "Try again in 10 seconds",
+                  .seconds = 10,
+                  .at_login = true};
+    serve(b).keep_journal();
+    Client one = client();
+    EXPECT_THAT(one("1 NOOP"), HasSubstr("1 OK"));
+    Client two = client();
+    EXPECT_THAT(two("1 NOOP"), HasSubstr("1 OK"));
+    EXPECT_EQ(two("2 NOOP"), "2 NO Try again in 10 seconds\r\n");
+    clock_.advance_to(std::chrono::seconds(9));
+    Client early(store());
+    EXPECT_THAT(early.login(), HasSubstr("L NO Try again"));
+    clock_.advance_to(std::chrono::seconds(10));
+    EXPECT_THAT(one("2 NOOP"), HasSubstr("2 OK"));
+    one("3 NOOP");
+    EXPECT_TRUE(one.connection().wants_reset());
+    EXPECT_EQ(store().journal().impatient, 1U);
+    EXPECT_EQ(store().journal().throttled, 1U);
+    EXPECT_EQ(store().journal().log_ins, 2U);
+    EXPECT_EQ(store().journal().commands["NOOP"], 5U);
+}
+
+TEST_F(Quirk, ADaysOctetsComeBackTheNextDay) {
+    Behaviour b = standard();
+    b.daily.bytes_out = 40;
+    serve(b);
+    deliver("INBOX", kMail);
+    Client c = client();
+    c("1 EXAMINE INBOX");
+    EXPECT_THAT(c("2 UID FETCH 1 (BODY.PEEK[])"), HasSubstr("2 OK"));
+    EXPECT_THAT(c("3 UID FETCH 1 (BODY.PEEK[])"), StartsWith("3 NO [OVERQUOTA] Account exceeded"));
+    EXPECT_TRUE(c.connection().wants_close());
+    clock_.advance_to(std::chrono::hours(24));
+    Client later = client();
+    later("1 EXAMINE INBOX");
+    EXPECT_THAT(later("2 UID FETCH 1 (BODY.PEEK[])"), HasSubstr("2 OK"));
+}
+
+TEST_F(Quirk, MessageLimitAnswersTheHighestAndSaysHowFarItCame) {
+    Behaviour b = standard();
+    b.command_messages_max = 2;
+    serve(b);
+    for (int i = 0; i < 5; ++i) deliver("INBOX", kMail);
+    Client c = client();
+    c("1 EXAMINE INBOX");
+    EXPECT_EQ(c("2 UID FETCH 1:5 (UID)"),
+              "* 4 FETCH (UID 4)\r\n* 5 FETCH (UID 5)\r\n"
+              "2 OK [MESSAGELIMIT 2 4] Fetch completed.\r\n");
+    EXPECT_THAT(c("3 UID FETCH 1:2 (UID)"), EndsWith("3 OK Fetch completed.\r\n"));
+}
+
+TEST_F(Quirk, SaysByeAndStays) {
+    Behaviour b = standard();
+    b.stays_after_bye = true;
+    b.throttle = {.every = 1, .as = Throttle::As::bye, .text = "Session expired"};
+    serve(b);
+    Client c = client();
+    EXPECT_EQ(c("1 NOOP"), "* BYE Session expired\r\n");
+    EXPECT_FALSE(c.connection().wants_close());
+    EXPECT_EQ(c("2 NOOP"), "");
 }
 
 TEST_F(Quirk, ScriptedRepliesComeAtTheirTime) {
@@ -508,7 +575,7 @@ TEST_F(Quirk, MessagesThatCannotBeFetched) {
     EXPECT_EQ(c("2 UID FETCH 1 (UID)"), "2 OK Fetch completed.\r\n");
     EXPECT_EQ(c("3 UID FETCH 2 BODY.PEEK[]"),
               "* 2 FETCH (UID 2 BODY[])\r\n3 OK Fetch completed.\r\n");
-    EXPECT_EQ(c("4 UID FETCH 3:4 (UID)"), "4 NO [UNAVAILABLE] UID FETCH Server error\r\n");
+    EXPECT_EQ(c("4 UID FETCH 3:4 (BODY.PEEK[])"), "4 NO [UNAVAILABLE] UID FETCH Server error\r\n");
     EXPECT_THAT(c("5 UID FETCH 4 (RFC822.SIZE BODY.PEEK[])"),
                 AllOf(Not(HasSubstr("RFC822.SIZE 43")), HasSubstr("BODY[] {43}")));
 }
@@ -560,7 +627,8 @@ TEST_F(Quirk, EveryPresetServesAWholeSession) {
         EXPECT_EQ(c("2 APPEND " + box + " (\\Seen) \"01-Feb-2020 10:00:00 +0000\" {43}"),
                   "+ OK\r\n");
         EXPECT_THAT(c(kMail), HasSubstr("2 OK"));
-        EXPECT_THAT(c("3 EXAMINE " + box), HasSubstr("* 1 EXISTS"));
+        const std::string count = b.pseudo_message ? "* 2 EXISTS" : "* 1 EXISTS";
+        EXPECT_THAT(c("3 EXAMINE " + box), HasSubstr(count));
         EXPECT_THAT(c("4 UID FETCH 1:100 (FLAGS BODY.PEEK[])"),
                     AllOf(HasSubstr(kMail), HasSubstr("4 OK")));
         EXPECT_THAT(c("5 LOGOUT"), HasSubstr("5 OK"));

@@ -225,15 +225,45 @@ TEST_F(ProgramTest, OptionsReachTheEngine) {
         seen = options;
         return Summary{};
     };
-    run(copy({"--include", "INBOX*", "--include", "Sent", "--exclude", "Trash", "--map", "a=b",
-              "--dry-run", "--connections", "3", "--max-bytes-per-second", "10k", "--compress",
-              "off", "--retry-refused", "--no-special-use", "--no-subscriptions"}));
+    run(copy({"--include",
+              "INBOX*",
+              "--include",
+              "Sent",
+              "--exclude",
+              "Trash",
+              "--map",
+              "a=b",
+              "--dry-run",
+              "--connections",
+              "3",
+              "--max-bytes-per-second",
+              "10k",
+              "--compress",
+              "off",
+              "--retry-refused",
+              "--no-special-use",
+              "--no-subscriptions",
+              "--max-bytes-per-day",
+              "2500M",
+              "--max-messages-per-day",
+              "5k",
+              "--max-host-bytes-per-day",
+              "1G",
+              "--max-host-messages-per-day",
+              "7",
+              "--retry-for",
+              "20m"}));
     EXPECT_EQ(seen.include, (std::vector<std::string>{"INBOX*", "Sent"}));
     EXPECT_EQ(seen.exclude, std::vector<std::string>{"Trash"});
     EXPECT_EQ(seen.map.size(), 1U);
     EXPECT_TRUE(seen.dry_run);
     EXPECT_EQ(seen.connections, 3U);
     EXPECT_EQ(seen.bytes_per_second_max, 10240U);
+    EXPECT_EQ(seen.limits.bytes_per_day, 2500ULL << 20);
+    EXPECT_EQ(seen.limits.messages_per_day, 5120U);
+    EXPECT_EQ(seen.limits.host_bytes_per_day, 1ULL << 30);
+    EXPECT_EQ(seen.limits.host_messages_per_day, 7U);
+    EXPECT_EQ(seen.retry_for, std::chrono::minutes(20));
     EXPECT_EQ(seen.compress, campaign::Compress::off);
     EXPECT_TRUE(seen.retry_refused);
     EXPECT_FALSE(seen.special_use);

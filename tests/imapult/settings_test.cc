@@ -257,6 +257,19 @@ TEST_F(SettingsTest, SameUserOnTwoServersGetsTwoNames) {
     EXPECT_EQ(settings.options.accounts.at(1).name, "alice@b.example.com:993");
 }
 
+TEST(Duration, Units) {
+    using namespace std::chrono_literals;
+    EXPECT_EQ(*parse_duration("0"), 0s);
+    EXPECT_EQ(*parse_duration("90"), 90s);
+    EXPECT_EQ(*parse_duration("90s"), 90s);
+    EXPECT_EQ(*parse_duration("20m"), 20min);
+    EXPECT_EQ(*parse_duration("12h"), 12h);
+    EXPECT_EQ(*parse_duration("2d"), 48h);
+    for (const char* bad : {"", "h", "1w", "-1s", "1.5h", "99999999999999999999", "400d"}) {
+        EXPECT_FALSE(parse_duration(bad)) << bad;
+    }
+}
+
 TEST_F(SettingsTest, NamespacesAreAListAndPersonalUnlessNamed) {
     EXPECT_TRUE(good().options.spaces.personal);
     EXPECT_FALSE(good().options.spaces.shared);

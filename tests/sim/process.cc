@@ -158,6 +158,7 @@ class SimConnector::ClientStream final : public net::Stream {
 
     Task<Result<std::string_view>> read() override {
         auto bytes = co_await inner_->read();
+        if (!bytes && cut_) co_return no_network();
         tell(bytes ? "<" : "< gone", bytes ? *bytes : std::string_view());
         co_return bytes;
     }
@@ -165,10 +166,16 @@ class SimConnector::ClientStream final : public net::Stream {
         tell(">", bytes);
         auto written = co_await inner_->write(bytes);
         if (!written) tell("> gone", {});
+        if (!written && cut_) co_return no_network();
         co_return written;
     }
     void abort() override {
         tell("> abort", {});
+        inner_->abort();
+    }
+    /// From outside.
+    void cut() {
+        cut_ = true;
         inner_->abort();
     }
     Task<void> close() override { return inner_->close(); }
@@ -178,6 +185,10 @@ class SimConnector::ClientStream final : public net::Stream {
     [[nodiscard]] bool is_secure() const override { return inner_->is_secure(); }
 
   private:
+    static std::unexpected<Error> no_network() {
+        return fail(Code::connection_lost, Scope::connection, Retry::now,
+                    "the simulated network is down");
+    }
     void tell(const char* what, std::string_view bytes) const {
         constexpr std::size_t kShown = 300;
         if (!owner_->traced_) return;
@@ -194,6 +205,7 @@ class SimConnector::ClientStream final : public net::Stream {
     std::size_t number_;
     std::string name_;
     std::unique_ptr<net::Stream> inner_;
+    bool cut_ = false;
 };
 
 Faults SimConnector::faults(Nanos stall_max) {
@@ -219,7 +231,7 @@ Task<Result<std::unique_ptr<net::Stream>>> SimConnector::connect(std::string hos
                                                                  std::uint16_t /*port*/) {
     co_await runtime::sleep_for(*scheduler_, weather_.latency);
     if (dead_) co_return killed();
-    if (random_.chance(weather_.unreachable)) {
+    if (down_ || random_.chance(weather_.unreachable)) {
         co_return fail(Code::connect_failed, Scope::host, Retry::later,
                        host + ": the simulated network is down");
     }
@@ -251,6 +263,12 @@ std::unique_ptr<net::Stream> SimConnector::start_deflate(std::unique_ptr<net::St
                                                          std::string /*pending*/) {
     inner->abort();  // never offered by these servers
     return inner;
+}
+
+void SimConnector::outage(bool down) {
+    down_ = down;
+    if (!down) return;
+    for (const auto& [number, stream] : open_) stream->cut();
 }
 
 void SimConnector::kill() {

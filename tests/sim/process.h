@@ -87,6 +87,8 @@ class SimConnector final : public net::Connector {
                                                std::string pending) override;
     /// Resets every connection and refuses new ones.
     void kill();
+    /// The network is down: every connection is reset, new ones fail, until it is up again.
+    void outage(bool down);
     /// Prints what goes over the wire from now on.
     void trace() { traced_ = true; }
     [[nodiscard]] std::size_t connections_made() const { return made_; }
@@ -102,6 +104,7 @@ class SimConnector final : public net::Connector {
     Random random_;
     std::map<std::size_t, ClientStream*> open_;  ///< by number: the same order in every run
     bool dead_ = false;
+    bool down_ = false;
     bool traced_ = false;
     std::size_t made_ = 0;
 };

@@ -38,7 +38,9 @@ void accept_everything(imapd::Behaviour& b) {
     b.munges_8bit_headers = b.refuses_8bit_headers = b.refuses_headerless = false;
     b.drops_from_line = b.drops_body_without_header = false;
     b.identical_messages_max = 0;
-    b.merges_identical = false;
+    b.merges_identical = b.revives_from_trash = false;
+    b.message_line_bytes_max = 0;
+    b.system_flags_refused.clear();
     b.date_min = plain.date_min;
     b.date_max = plain.date_max;
     b.future_dates_to_now = b.drops_flags_and_dates = false;
@@ -127,7 +129,10 @@ Scenario make_scenario(std::uint64_t seed) {
     Random random(seed * 2 + 1);
     Scenario s;
     s.seed = seed;
-    const auto names = imapd::preset_names();
+    // Those whose oddities the checkers can follow octet by octet; tests/quirks has the others.
+    constexpr std::array<std::string_view, 10> names{"standard", "dovecot", "cyrus",  "courier",
+                                                     "gmail",    "exchange", "yahoo", "icloud",
+                                                     "carbonio", "mailutils"};
     s.source_kind = names[random.below(names.size())];
     s.destination_kind = random.chance(0.4) ? "standard" : names[random.below(names.size())];
     (void)imapd::preset(s.source_kind, s.source);

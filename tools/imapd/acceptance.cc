@@ -100,6 +100,16 @@ bool has_header(std::string_view message) {
     return true;
 }
 
+std::size_t longest_line(std::string_view message) {
+    std::size_t most = 0;
+    while (!message.empty()) {
+        const std::size_t end = std::min(message.find('\n'), message.size());
+        most = std::max(most, end);
+        message.remove_prefix(std::min(end + 1, message.size()));
+    }
+    return most;
+}
+
 std::optional<Refusal> accept_empty(const Behaviour& b) {
     switch (b.on_empty) {
         case OnEmpty::keep:
@@ -127,6 +137,9 @@ std::optional<Refusal> accept_message(const Behaviour& b, std::string& message, 
     if (b.on_bare_lf != OnBareLf::keep && has_bare_lf(message)) {
         if (b.on_bare_lf == OnBareLf::refuse) return refused("Message contains bare newlines");
         to_crlf(message);
+    }
+    if (b.message_line_bytes_max != 0 && longest_line(message) > b.message_line_bytes_max) {
+        return Refusal{Refusal::Kind::bad, "Command Argument Error. 12"};
     }
     if (b.refuses_headerless && !has_header(message)) {
         return refused("Message contains invalid header");

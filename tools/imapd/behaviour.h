@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,28 @@ enum class OnUnknownFlag : std::uint8_t { refuse_bad, refuse_no, ignore };
 enum class OnUnknownStatusItem : std::uint8_t { refuse_bad, leave_out };
 enum class OnLongLine : std::uint8_t { refuse_bad, reset };
 
+/// How a provider asks for patience. Commands are counted per connection by `per_connection`, and
+/// over all connections of an account by the others; log-ins and LOGOUT are not counted.
+struct Throttle {
+    unsigned per_connection = 0;  ///< 0: never; after so many the reply, and the connection ends
+    unsigned every = 0;           ///< 0: never; each so-many-th command gets the reply instead
+    unsigned drop_every = 0;      ///< 0: never; at each so-many-th the connection is cut
+    enum class As : std::uint8_t { bad, no, ok, bye } as = As::bad;
+    std::string text = "Request is throttled. Suggested Backoff Time: 1000 milliseconds";
+    bool closes = false;  ///< with `every`: the connection ends, too
+    /// Who comes back sooner is asked for patience again (and counted: Journal::impatient).
+    std::int64_t seconds = 0;
+    /// At log-in, too: `NO` with the text to everybody who has not waited.
+    bool at_login = false;
+};
+
+/// Octets of bodies per account and UTC day; what is beyond gets `text` as NO, then BYE.
+struct DailyLimit {
+    std::uint64_t bytes_out = 0;  ///< 0: none
+    std::uint64_t bytes_in = 0;
+    std::string text = "[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)";
+};
+
 struct Behaviour {
     // --- the session
     std::string product = "imapult-imapd";           ///< name in the greeting and in ID
@@ -58,15 +81,18 @@ struct Behaviour {
     unsigned errors_in_a_row_max = 0;        ///< Zimbra: NO and BAD count, any OK resets
     std::size_t line_bytes_max = 64 * 1024;  ///< one command without its literals
     OnLongLine on_long_line = OnLongLine::refuse_bad;
-    unsigned commands_before_throttle = 0;  ///< 0: never; else the throttle reply and close
-    std::string throttle_text = "Request is throttled. Suggested Backoff Time: 1000 milliseconds";
     unsigned connections_max = 0;  ///< per account; 0: any number
+    Throttle throttle;
+    DailyLimit daily;
+    bool leading_nuls = false;     ///< home.pl: NULs before a response
+    bool literal_in_text = false;  ///< `* OK … {17}` after log-in, which is no literal
+    bool stays_after_bye = false;  ///< BYE, and the connection is neither closed nor read
     std::vector<ScriptedReply> script;
 
     // --- mailbox names
     char separator = '/';            ///< '\0': flat, NIL
     std::string prefix;              ///< personal namespace, "INBOX." on Courier
-    std::string other_users_prefix;  ///< "Other Users/"; empty: there is no such namespace
+    std::string other_users_prefix;  ///< "Other Users/", Zimbra: "/home/"; empty: there is none
     std::string shared_prefix;       ///< "Shared Folders/"; what is made below it all accounts see
     bool lists_own_spaces_only = false;  ///< LIST "" "*" shows the personal namespace and no other
     std::string inbox_name = "INBOX";    ///< "Inbox" on Yahoo
@@ -77,14 +103,18 @@ struct Behaviour {
     bool refuses_blanks_around = false;  ///< Gmail: leading, trailing, double blanks
     std::string forbidden_in_names;
     std::size_t name_bytes_max = 1024;
-    std::vector<std::string> hidden_names;    ///< taken, never listed (Carbonio: Calendar, …)
-    std::vector<std::string> reserved_names;  ///< refused, never listed (Exchange: Files)
-    bool literal_list_names = false;          ///< mailutils: every name in LIST as a literal
-    bool raw_list_names = false;              ///< Exchange: control characters, no quotes
-    bool inbox_separator_nil = false;         ///< mailutils
-    bool list_extended_ignored = false;       ///< Courier: `LIST (SUBSCRIBED)` lists all
-    bool list_return_of_inbox_empty = false;  ///< Strato
-    std::size_t uid_gap = 0;                  ///< UIDNEXT jumps by up to this many more
+    std::vector<std::string> hidden_names;     ///< taken, never listed (Carbonio: Calendar, …)
+    std::vector<std::string> reserved_names;   ///< refused, never listed (Exchange: Files)
+    bool literal_list_names = false;           ///< mailutils: every name in LIST as a literal
+    bool raw_list_names = false;               ///< Exchange: control characters, no quotes
+    bool inbox_separator_nil = false;          ///< mailutils
+    bool list_extended_refused = false;        ///< ProtonMail, hMailServer: offered, and BAD
+    bool trailing_blank_drops_select = false;  ///< Exchange 2007: a name that ends in a blank
+    std::set<std::string> locked_mailboxes;    ///< Zimbra: a mounted folder under repair: BYE
+    bool children_of_inbox_refused = false;    ///< Domino
+    bool list_extended_ignored = false;        ///< Courier: `LIST (SUBSCRIBED)` lists all
+    bool list_return_of_inbox_empty = false;   ///< Strato
+    std::size_t uid_gap = 0;                   ///< UIDNEXT jumps by up to this many more
     bool uidvalidity_changes_on_select = false;
     bool mailbox_id_garbage = false;  ///< Cyrus 3.6: in LIST-STATUS and mixed STATUS
     bool uidnext_zero = false;
@@ -105,17 +135,25 @@ struct Behaviour {
     std::set<std::uint32_t> fetch_missing;                      ///< UIDs that get OK and no line
     std::set<std::uint32_t> fetch_without_body;                 ///< `BODY[])`
     std::set<std::uint32_t> fetch_unavailable;  ///< NO [UNAVAILABLE] for the whole command
-    std::size_t visible_messages_max = 0;       ///< Yahoo without UIDONLY: the newest only
-    bool trailing_space_in_search = false;      ///< Yahoo
-    bool search_keyword_refused = false;        ///< Exchange: BAD Command Argument Error. 11
-    bool search_all_bogus = false;              ///< iCloud: sequence numbers for UID SEARCH ALL
-    bool vanished_malformed = false;            ///< iCloud
-    bool copyuid_untagged = false;              ///< `* [COPYUID …]` without OK
+    std::set<std::uint32_t> fetch_replaced;     ///< Exchange: a text of its own instead
+    bool short_literals = false;  ///< Domino: two octets too few announced, CRLF before `)`
+    std::size_t visible_messages_max = 0;   ///< Yahoo without UIDONLY: the newest only
+    std::size_t command_messages_max = 0;   ///< MESSAGELIMIT (RFC 9738): the highest UIDs only
+    bool metadata_silently_capped = false;  ///< … and without a code (older Yahoo fronts)
+    bool pseudo_message = false;  ///< UW, mbox: "FOLDER INTERNAL DATA" is the first message
+    bool trailing_space_in_search = false;  ///< Yahoo
+    bool search_keyword_refused = false;    ///< Exchange: BAD Command Argument Error. 11
+    bool search_all_bogus = false;          ///< iCloud: sequence numbers for UID SEARCH ALL
+    bool vanished_malformed = false;        ///< iCloud
+    bool copyuid_untagged = false;          ///< `* [COPYUID …]` without OK
+    bool copyuid_empty = false;             ///< `[COPYUID 1  ]`
 
     // --- APPEND
     std::uint64_t max_message_bytes = 0;  ///< 0: any
     bool too_big_has_code = true;
     bool over_quota_has_code = true;
+    unsigned append_unanswered = 0;  ///< the account's so-many-th is stored, and the connection cut
+    std::string append_unanswered_as{};       ///< … or refused with this text all the same
     bool append_failure_bare = false;         ///< Zimbra: every refusal is `NO APPEND failed`
     bool body_as_commands_after_bad = false;  ///< Dovecot: BAD to {n+}, then the body is obeyed
     bool server_unavailable_line = false;     ///< Exchange over quota: untagged, unstarred line
@@ -133,6 +171,8 @@ struct Behaviour {
     bool drops_body_without_header = false;  ///< mailutils
     unsigned identical_messages_max = 0;     ///< Cyrus with conversations: 10
     bool merges_identical = false;           ///< Gmail: APPEND of the same bytes: the old UID
+    bool revives_from_trash = false;         ///< Gmail: … from Trash, with its old date
+    std::size_t message_line_bytes_max = 0;  ///< Exchange: BAD for a longer line in a message
     std::int64_t date_min = INT64_MIN;       ///< seconds since 1970
     std::int64_t date_max = INT64_MAX;
     OnDate on_date_out_of_range = OnDate::keep;
@@ -150,6 +190,7 @@ struct Behaviour {
     std::size_t keyword_bytes_max = 255;
     std::size_t keywords_max = 0;  ///< per mailbox; NO "Too many user flags"
     OnUnknownFlag on_unknown_system_flag = OnUnknownFlag::refuse_bad;
+    std::set<std::string> system_flags_refused;  ///< NO in APPEND: \\Deleted (Yahoo), \\Flagged
 
     // --- throttles counted in commands (Zimbra, Carbonio): the next equal one drops the connection
     unsigned repeated_creates_max = 0;
@@ -163,6 +204,17 @@ struct Behaviour {
     Behaviour& hide(std::string_view capability);
     Behaviour& offer(std::string_view capability);
 };
+
+/// One thing that servers do their own way, by name. The table is quirks.cc.
+struct Quirk {
+    std::string_view name;     ///< "courier-line-limit"
+    std::string_view servers;  ///< the presets that have it, separated by blanks; may be empty
+    std::string_view what;     ///< one line for people
+    void (*apply)(Behaviour& behaviour);
+};
+std::span<const Quirk> quirks();
+/// Switches one on; false if there is none of this name.
+bool apply_quirk(std::string_view name, Behaviour& behaviour);
 
 /// Everything on, nothing odd.
 Behaviour standard();
@@ -181,7 +233,8 @@ Behaviour icloud();
 Behaviour carbonio();
 /// GNU mailutils imap4d 3.15.
 Behaviour mailutils();
-/// By lower-case name ("dovecot", …, "standard"); false if there is none.
+/// By lower-case name ("dovecot", …, "standard"; also those without a function of their own);
+/// false if there is none.
 bool preset(std::string_view name, Behaviour& out);
 /// The names `preset` knows.
 std::vector<std::string> preset_names();

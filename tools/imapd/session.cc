@@ -59,6 +59,11 @@ bool is_throttle_aware(std::string_view name) {
 
 Session::Session(Store& store, Transport transport)
     : store_(store), b_(store.behaviour()), transport_(transport), script_seen_(b_->script.size()) {
+    {
+        detail::Guard data(store_);
+        journal_ = data.journal();
+        if (journal_ != nullptr) ++journal_->connections;
+    }
     greet();
 }
 
@@ -107,7 +112,7 @@ bool Session::offers_now(std::string_view name) const {
 // --- input
 
 void Session::feed(std::string_view bytes) {
-    if (closing_) return;
+    if (closing_ || deaf_) return;
     // The common large case: octets of a message go straight to their place.
     const bool free = job_ == nullptr && handover_ == Handover::none;
     if (free && phase_ == Phase::literal && input_at_ == input_.size() && literal_.left > 0) {
@@ -134,10 +139,10 @@ bool Session::wants_input() const {
 }
 
 void Session::process() {
-    while (!closing_ && job_ == nullptr && handover_ == Handover::none &&
+    while (!closing_ && !deaf_ && job_ == nullptr && handover_ == Handover::none &&
            out_.size() < kOutputHighWater && step()) {
     }
-    if (closing_) {
+    if (closing_ || deaf_) {
         input_.clear();
         input_at_ = scanned_ = 0;
     }
@@ -275,7 +280,7 @@ void Session::execute() {
     }
     name_ = (uid_ ? "UID " : "") + name;
     Answer answer = guard_command(name_);
-    if (!answer && !closing_ && !play_script(name_)) answer = dispatch(name, args);
+    if (!answer && !closing_ && !deaf_ && !play_script(name_)) answer = dispatch(name, args);
     append_ = {};
     if (answer) complete(*answer);
 }
@@ -283,9 +288,12 @@ void Session::execute() {
 /// The limits a server sets on how it is talked to.
 Answer Session::guard_command(const std::string& name) {
     ++commands_seen_;
-    if (b_->commands_before_throttle != 0 && commands_seen_ > b_->commands_before_throttle) {
-        return Reply{Reply::Kind::bad, b_->throttle_text, true};
+    if (journal_ != nullptr) {
+        const detail::Guard data(store_);
+        ++journal_->commands[name];
     }
+    if (const Answer answer = throttle_command(name)) return answer;
+    if (closing_ || deaf_) return std::nullopt;
     if (!is_throttle_aware(name)) {
         creates_in_a_row_ = appends_in_a_row_ = 0;
         last_append_.clear();
@@ -301,6 +309,7 @@ Answer Session::guard_command(const std::string& name) {
 }
 
 bool Session::play_script(const std::string& name) {
+    if (script_seen_.size() < b_->script.size()) script_seen_.resize(b_->script.size());
     for (std::size_t i = 0; i < b_->script.size(); ++i) {
         const ScriptedReply& s = b_->script[i];
         if (!name.starts_with(s.command)) continue;
@@ -348,7 +357,8 @@ void Session::complete(const Reply& reply) {
     std::string& out = out_.text();
     out += tag_;
     out += kWords[static_cast<std::size_t>(reply.kind)];
-    out += reply.text;
+    const bool other = reply.kind == Reply::Kind::ok && !ok_text_.empty();
+    out += other ? std::exchange(ok_text_, {}) : reply.text;
     out += "\r\n";
     if (reply.kind == Reply::Kind::ok) {
         errors_in_a_row_ = 0;
@@ -366,7 +376,7 @@ void Session::complete(const Reply& reply) {
 
 void Session::close(std::string_view text) {
     for (int i = b_->bye_repeated ? 100 : 1; i > 0; --i) untagged("BYE " + std::string(text));
-    closing_ = true;
+    (b_->stays_after_bye ? deaf_ : closing_) = true;
 }
 
 void Session::reset_connection() {
@@ -376,6 +386,7 @@ void Session::reset_connection() {
 
 void Session::untagged(std::string_view text) {
     std::string& out = out_.text();
+    if (b_->leading_nuls) out.append(2, '\0');
     out += "* ";
     out += text;
     out += "\r\n";
@@ -463,6 +474,17 @@ std::optional<std::vector<std::uint32_t>> Session::resolve(std::string_view set,
         }
     }
     return out;
+}
+
+/// MESSAGELIMIT (RFC 9738): only the highest UIDs are looked at, and the code says how far it came.
+void Session::limit_messages(std::vector<std::uint32_t>& uids) {
+    limit_code_.clear();
+    const std::size_t most = b_->command_messages_max;
+    if (most == 0 || uids.size() <= most) return;
+    uids.erase(uids.begin(), uids.end() - static_cast<std::ptrdiff_t>(most));
+    if (b_->metadata_silently_capped) return;
+    limit_code_ =
+        "[MESSAGELIMIT " + std::to_string(most) + " " + std::to_string(uids.front()) + "] ";
 }
 
 void Session::write_flags_line(const Message& message, std::size_t index, bool with_uid) {

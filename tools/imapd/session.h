@@ -127,6 +127,12 @@ class Session {
     void execute();
     Answer dispatch(std::string_view name, Args& args);
     Answer guard_command(const std::string& name);
+    // session_throttle.cc
+    Answer ask_patience();
+    [[nodiscard]] bool is_impatient(const detail::Account& account) const;
+    Answer throttle_command(const std::string& name);
+    Answer throttle_login(const detail::Account& account);
+    Answer spend(std::uint64_t bytes_out, std::uint64_t bytes_in);
     bool play_script(const std::string& name);
     void complete(const Reply& reply);
     void abandon_command();
@@ -142,6 +148,7 @@ class Session {
     // session.cc: the selected mailbox
     void notice(detail::Guard& data, bool expunges);
     void notice_expunged(bool expunges);
+    void limit_messages(std::vector<std::uint32_t>& uids);
     void write_flags_line(const Message& message, std::size_t index, bool with_uid);
     [[nodiscard]] std::optional<std::size_t> index_of(std::uint32_t uid) const;
     /// The UIDs a sequence or UID set stands for, ascending.
@@ -236,6 +243,7 @@ class Session {
     // session_fetch.cc
     Answer cmd_fetch(Args&);
     bool fetch_some();
+    void note_body(std::uint32_t uid);
     void fetch_one(Message& message, std::size_t index);
     void write_item(const FetchItem& item, const Message& message);
     void write_section(const FetchItem& item, const Message& message);
@@ -257,11 +265,13 @@ class Session {
     Answer append_finish();
     std::optional<Reply> append_check(const detail::Mailbox& box);
     [[nodiscard]] Reply append_refused(Reply reply) const;
+    std::optional<Date> take_from_trash(const std::string& body);
     Answer append_refuse();
     std::optional<Reply> take_flags(const std::vector<std::string>& names, detail::Mailbox* box,
                                     FlagSet& flags) const;
 
     Store& store_;
+    Journal* journal_ = nullptr;  ///< null where nobody counts; used under the store's lock
     std::shared_ptr<const Behaviour> b_;
     Transport transport_;
     Output out_;
@@ -275,6 +285,8 @@ class Session {
     Handover handover_ = Handover::none;
     bool closing_ = false;
     bool resetting_ = false;
+    bool deaf_ = false;    ///< said BYE and stays
+    std::string ok_text_;  ///< instead of the next OK's
 
     // the command being read or run
     std::string command_;
@@ -317,6 +329,7 @@ class Session {
     std::vector<std::uint32_t> fetch_uids_;
     std::size_t fetch_at_ = 0;
     bool fetch_unavailable_ = false;
+    std::string limit_code_;  ///< MESSAGELIMIT of the command under way
 
     // counted for the behaviour's limits
     unsigned commands_seen_ = 0;

@@ -136,6 +136,10 @@ std::optional<Reply> Session::append_arguments(std::uint64_t size, bool binary) 
     if (!box || !box->selectable || hidden) return no("[TRYCREATE] Mailbox doesn't exist");
     if (!may(*box, 'i')) return no("[NOPERM] Permission denied");
     if (flags) {
+        for (const std::string& flag : *flags) {
+            if (b_->system_flags_refused.contains(flag))
+                return no("Flag " + flag + " not permitted");
+        }
         if (auto refusal = take_flags(*flags, box.get(), message.parts.flags)) return refusal;
     }
     append_.octets += size;
@@ -186,6 +190,16 @@ Answer Session::cmd_append(Args& args) {
 
 /// Judges the octets; changes them the way this server does.
 std::optional<Reply> Session::append_check(const detail::Mailbox& box) {
+    if (b_->keywords_max != 0) {
+        std::set<std::string> all;
+        for (const std::string& word : box.keywords) all.insert(to_lower(word));
+        for (const PendingMessage& message : append_.messages) {
+            for (const std::string& word : message.parts.flags.keywords())
+                all.insert(to_lower(word));
+        }
+        if (all.size() > std::max<std::size_t>(b_->keywords_max, box.keywords.size()))
+            return no("[LIMIT] Too many user flags in mailbox");
+    }
     for (PendingMessage& message : append_.messages) {
         if (const auto refusal = accept_message(*b_, message.body, message.binary)) {
             return reply_of(*refusal);
@@ -199,12 +213,30 @@ std::optional<Reply> Session::append_check(const detail::Mailbox& box) {
             message.parts.date.reset();
         }
         if (b_->identical_messages_max != 0) {
-            const auto same = std::ranges::count_if(
+            const auto there = std::ranges::count_if(
                 box.messages, [&](const Message& m) { return *m.body == message.body; });
-            if (static_cast<std::uint64_t>(same) >= b_->identical_messages_max) {
+            const auto before = std::count_if(
+                append_.messages.data(), &message,
+                [&](const PendingMessage& other) { return other.body == message.body; });
+            if (static_cast<std::uint64_t>(there + before) >= b_->identical_messages_max) {
                 return no("Too many identical emails");
             }
         }
+    }
+    return std::nullopt;
+}
+
+/// Gmail finds an equal message in Trash and brings that one back: its date, if there was one.
+std::optional<Date> Session::take_from_trash(const std::string& body) {
+    for (const auto& [name, box] : account_->mailboxes) {
+        if (box->special_use != "\\Trash") continue;
+        std::optional<Date> date;
+        box->expunge_if([&](const Message& m) {
+            if (date || *m.body != body) return false;
+            date = m.date;
+            return true;
+        });
+        return date;
     }
     return std::nullopt;
 }
@@ -213,6 +245,7 @@ Answer Session::append_finish() {
     detail::Guard data(store_);
     const auto box = find(data, append_.mailbox);
     if (!box) return no("[TRYCREATE] Mailbox doesn't exist");
+    if (Answer spent = spend(0, append_.octets)) return spent;
     if (auto refusal = append_check(*box)) return append_refused(*refusal);
     std::vector<std::uint32_t> uids;
     for (PendingMessage& message : append_.messages) {
@@ -224,8 +257,16 @@ Answer Session::append_finish() {
                 continue;
             }
         }
+        if (b_->revives_from_trash) {
+            if (const auto date = take_from_trash(message.body)) message.parts.date = date;
+        }
         message.parts.body = std::make_shared<const std::string>(std::move(message.body));
         uids.push_back(data->add(*box, std::move(message.parts), store_.unix_seconds(), *b_));
+    }
+    if (++account_->appends == b_->append_unanswered) {
+        if (!b_->append_unanswered_as.empty()) return no(b_->append_unanswered_as);
+        reset_connection();
+        return std::nullopt;
     }
     if (!offers("UIDPLUS")) return ok("Append completed.");
     return ok("[APPENDUID " + std::to_string(box->uidvalidity) + " " + uid_list(uids) +

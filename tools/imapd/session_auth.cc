@@ -1,6 +1,8 @@
 // Session: who the client is (CAPABILITY, ID, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, …).
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "engine/base/text.h"
 #include "tools/imapd/digest.h"
@@ -33,6 +35,16 @@ std::string gs2_user(std::string_view text) {
 
 constexpr int kScramIterations = 4096;
 constexpr std::string_view kScramSalt = "imapult-imapd-salt";
+
+/// Made once for each password, as servers keep it (RFC 5802, section 3: StoredKey).
+std::string salted_password(const std::string& password) {
+    static std::mutex mutex;
+    static std::map<std::string, std::string> known;
+    const std::lock_guard lock(mutex);
+    const auto [at, fresh] = known.try_emplace(password);
+    if (fresh) at->second = pbkdf2_sha256(password, kScramSalt, kScramIterations);
+    return at->second;
+}
 
 }  // namespace
 
@@ -175,6 +187,8 @@ Answer Session::logged_in(const std::string& name) {
         if (b_->connections_max != 0 && account->connections >= b_->connections_max) {
             return no("[LIMIT] Maximum number of connections from user+IP exceeded.");
         }
+        if (Answer patience = throttle_login(*account)) return patience;
+        if (journal_ != nullptr) ++journal_->log_ins;
         ++account->connections;
         account_ = std::move(account);
     }
@@ -184,6 +198,7 @@ Answer Session::logged_in(const std::string& name) {
         input_.clear();
         input_at_ = scanned_ = 0;
     }
+    if (b_->literal_in_text) untagged("OK [ALERT] Your mailbox will be moved {17}");
     return ok((b_->capability_in_login ? "[" + capability_line() + "] " : "") + "Logged in.");
 }
 
@@ -350,7 +365,7 @@ Answer Session::scram_final(std::string_view response) {
         return refused();
     }
     const std::string message = scram_.messages + "," + std::string(response.substr(0, proof_at));
-    const std::string salted = pbkdf2_sha256(*password, kScramSalt, kScramIterations);
+    const std::string salted = salted_password(*password);
     const std::string client_key = hmac_sha256(salted, "Client Key");
     std::string proof = hmac_sha256(sha256(client_key), message);
     for (std::size_t i = 0; i < proof.size(); ++i) {

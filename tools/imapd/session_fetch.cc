@@ -18,6 +18,14 @@ using Part = FetchItem::Part;
 constexpr std::size_t kFetchStepBytes = 64 * limits::kKiB;
 constexpr std::size_t kFetchStepMessages = 256;
 
+/// What Exchange says where it cannot turn an item into a message.
+constexpr std::string_view kReplacement =
+    "From: Microsoft Exchange Server 2016\r\nTo: user@example.com\r\n"
+    "Subject: Retrieval using the IMAP4 protocol failed for the following message: 2\r\n\r\n"
+    "The server couldn't retrieve the following message:\r\n\r\nSubject: \"two\"\r\n\r\n"
+    "The message hasn't been deleted. You might be able to view it using either Outlook or "
+    "Outlook Web App.\r\n";
+
 /// Where the body begins: behind the first empty line; the end if there is none.
 std::size_t header_end(std::string_view message) {
     if (message.starts_with("\r\n")) return 2;
@@ -224,6 +232,11 @@ Answer Session::cmd_fetch(Args& args) {
             });
         }
     }
+    limit_messages(*uids);
+    if (has(items, Kind::section)) {
+        const detail::Guard data(store_);
+        if (Answer spent = spend(0, 0)) return spent;
+    }
     arrange(items, *b_);
     fetch_items_ = std::move(items);
     return start_fetch(std::move(*uids));
@@ -245,11 +258,12 @@ bool Session::fetch_some() {
         learn_labels(data->version);
         std::size_t done = 0;
         std::size_t index = 0;
+        const bool bodies = has(fetch_items_, Kind::section);
         while (fetch_at_ < fetch_uids_.size() && done < kFetchStepMessages &&
                out_.size() < kFetchStepBytes) {
             const std::uint32_t uid = fetch_uids_[fetch_at_++];
             ++done;
-            if (b_->fetch_unavailable.contains(uid)) {
+            if (bodies && b_->fetch_unavailable.contains(uid)) {
                 fetch_unavailable_ = true;
                 fetch_at_ = fetch_uids_.size();
                 break;
@@ -273,7 +287,7 @@ bool Session::fetch_some() {
     if (fetch_at_ < fetch_uids_.size()) return true;
     fetch_uids_.clear();
     complete(fetch_unavailable_ ? no("[UNAVAILABLE] UID FETCH Server error")
-                                : ok("Fetch completed."));
+                                : ok(limit_code_ + "Fetch completed."));
     return false;
 }
 
@@ -389,6 +403,11 @@ void Session::write_item(const FetchItem& item, const Message& message) {
     }
 }
 
+/// The store is locked.
+void Session::note_body(std::uint32_t uid) {
+    if (journal_ != nullptr) ++journal_->bodies[{user_ + "/" + selected_.name, uid}];
+}
+
 void Session::write_section(const FetchItem& item, const Message& message) {
     out_.text() += item.label;
     if (b_->fetch_without_body.contains(message.uid)) return;
@@ -397,8 +416,25 @@ void Session::write_section(const FetchItem& item, const Message& message) {
         return;
     }
     Body body = message.body;
+    if (b_->fetch_replaced.contains(message.uid)) {
+        body = std::make_shared<const std::string>(kReplacement);
+    }
     std::size_t begin = 0;
     std::size_t end = body->size();
+    if (item.part == Part::all && !item.partial) {
+        const std::size_t shown = end;
+        (void)spend(shown, 0);
+        note_body(message.uid);
+        // Domino's mistake: the last line end is behind the octets it announced.
+        if (b_->short_literals && body->ends_with("\r\n")) {
+            std::string& out = out_.text();
+            out += " {";
+            append_number(out, end - 2);
+            out += "}\r\n";
+            out_.body(body, begin, end);
+            return;
+        }
+    }
     if (item.part != Part::all) {
         const std::size_t cut = header_end(*body);
         if (item.part == Part::text) begin = cut;

@@ -138,10 +138,8 @@ Answer Session::cmd_namespace(Args&) {
         if (prefix.empty()) return std::string("NIL");
         return "((" + as_string(prefix) + " " + separator_text(b_->separator) + "))";
     };
-    std::string others = space(b_->other_users_prefix);
-    if (b_->product == "Carbonio") others = R"((("/home/" "/")))";
     untagged("NAMESPACE ((" + as_string(b_->prefix) + " " + separator_text(b_->separator) + ")) " +
-             others + " " + space(b_->shared_prefix));
+             space(b_->other_users_prefix) + " " + space(b_->shared_prefix));
     return ok("Namespace completed.");
 }
 
@@ -200,6 +198,7 @@ void Session::write_list(std::string_view verb, const std::string& name,
 Answer Session::cmd_list(Args& args) {
     auto request = read_list(args);
     if (!request) return bad("Invalid arguments to LIST");
+    if (request->extended && b_->list_extended_refused) return bad("Unexpected input");
     if (request->extended && !offers("LIST-EXTENDED") && !offers("LIST-STATUS") &&
         !b_->list_extended_ignored) {
         return bad("LIST-EXTENDED is not known here");

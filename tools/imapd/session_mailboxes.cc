@@ -55,6 +55,10 @@ std::optional<Reply> Session::check_name(std::string& name, detail::Guard& data)
     const bool blanks =
         name.starts_with(' ') || name.ends_with(' ') || name.find("  ") != std::string::npos;
     if (b_->refuses_blanks_around && blanks) return no("[CANNOT] Invalid folder name");
+    if (b_->children_of_inbox_refused && name.size() > 5 && name[5] == sep &&
+        detail::is_inbox(std::string_view(name).substr(0, 5))) {
+        return no("[CANNOT] Cannot create a folder under Inbox");
+    }
     if (listed_among(b_->hidden_names, name) || listed_among(b_->reserved_names, name)) {
         return no("[CANNOT] This name is reserved");
     }

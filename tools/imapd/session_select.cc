@@ -68,6 +68,14 @@ Answer Session::select(Args& args, bool read_only) {
     if (!name || !read_parameters(args, parameters) || !args.at_end()) {
         return bad("Invalid arguments to SELECT");
     }
+    if (b_->trailing_blank_drops_select && name->ends_with(' ')) {
+        reset_connection();
+        return std::nullopt;
+    }
+    if (b_->locked_mailboxes.contains(*name)) {
+        close("Mailbox is locked for maintenance");
+        return std::nullopt;
+    }
     if (parameters.condstore && !offers("CONDSTORE")) return bad("CONDSTORE is not known here");
     if (parameters.qresync && !qresync_) return bad("QRESYNC is not enabled");
     detail::Guard data(store_);

@@ -215,8 +215,10 @@ Answer Session::copy_or_move(Args& args, bool move) {
         from.push_back(m.uid);
         to.push_back(data->copy(*target, m, *b_));
     }
-    const std::string code = "[COPYUID " + std::to_string(target->uidvalidity) + " " +
-                             uid_list(from) + " " + uid_list(to) + "]";
+    const std::string validity = std::to_string(target->uidvalidity);
+    const std::string code = b_->copyuid_empty ? "[COPYUID " + validity + "  ]"
+                                               : "[COPYUID " + validity + " " + uid_list(from) +
+                                                     " " + uid_list(to) + "]";
     const bool tell = offers("UIDPLUS") && !from.empty();
     if (!move) {
         if (tell && b_->copyuid_untagged) {

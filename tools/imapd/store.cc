@@ -313,6 +313,16 @@ void Store::restore(const Snapshot& snapshot) {
     data_ = std::move(copy);
 }
 
+void Store::keep_journal() {
+    const Guard data(*this);
+    journal_ = Journal{};
+}
+
+Journal Store::journal() const {
+    const Guard data(mutable_of(*this));
+    return journal_.value_or(Journal{});
+}
+
 std::shared_ptr<void> Store::watch(std::function<void()> listener) {
     auto token = std::make_shared<std::function<void()>>(std::move(listener));
     const std::lock_guard lock(listeners_mutex_);

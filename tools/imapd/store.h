@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -89,6 +90,17 @@ struct MailboxView {
     std::size_t messages = 0;
 };
 
+/// What clients did, for tests that count (Store::keep_journal).
+struct Journal {
+    std::uint64_t connections = 0, log_ins = 0;
+    std::uint64_t dropped = 0;    ///< connections cut by Throttle::drop_every
+    std::uint64_t throttled = 0;  ///< replies that asked for patience
+    std::uint64_t impatient = 0;  ///< commands and log-ins before the asked-for time had passed
+    std::map<std::string, std::uint64_t> commands{};  ///< by name: "UID FETCH"
+    /// Whole bodies handed out, by "account/mailbox" and UID.
+    std::map<std::pair<std::string, std::uint32_t>, unsigned> bodies{};
+};
+
 namespace detail {
 struct Data;
 class Guard;
@@ -166,11 +178,16 @@ class Store {
     /// given up first.
     void restore(const Snapshot& snapshot);
 
+    /// Counts from now on what clients do; costs memory for each message handed out.
+    void keep_journal();
+    [[nodiscard]] Journal journal() const;
+
     /// Calls `listener` after each change of any mailbox, from the changing thread and without a
     /// lock held, until the returned token is destroyed. For waking idle connections.
     [[nodiscard]] std::shared_ptr<void> watch(std::function<void()> listener);
 
     [[nodiscard]] std::int64_t unix_seconds() const { return clock_->unix_seconds(); }
+    [[nodiscard]] Nanos monotonic() const { return clock_->monotonic(); }
 
   private:
     friend class detail::Guard;
@@ -180,6 +197,7 @@ class Store {
     const Clock* clock_;
     mutable std::mutex mutex_;
     std::unique_ptr<detail::Data> data_;
+    std::optional<Journal> journal_;
     std::shared_ptr<const Behaviour> behaviour_;
     std::mutex listeners_mutex_;
     std::vector<std::weak_ptr<std::function<void()>>> listeners_;

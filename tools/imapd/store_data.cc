@@ -148,6 +148,16 @@ std::shared_ptr<Mailbox> Data::mailbox(Account& account, std::string_view name, 
     return it->second;
 }
 
+/// What UW's mbox driver keeps its UIDs in, and other programs show as a message.
+constexpr std::string_view kPseudoMessage =
+    "Date: 14 Nov 2023 22:13:20 +0000\r\n"
+    "From: Mail System Internal Data <MAILER-DAEMON@mail.example.com>\r\n"
+    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n"
+    "Message-ID: <1700000000@mail.example.com>\r\nX-IMAP: 1700000000 0000000001\r\n"
+    "Status: RO\r\n\r\n"
+    "This text is part of the internal format of your mail folder, and is not\r\n"
+    "a real message.\r\n";
+
 std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, const Behaviour& b) {
     // What stands above comes first (RFC 3501, section 6.3.3: "SHOULD create").
     if (b.separator != '\0') {
@@ -168,6 +178,14 @@ std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, c
         for (auto& [unused, other] : accounts) other->mailboxes[std::string(name)] = box;
     }
     ++version;
+    if (b.pseudo_message) {
+        Message internal;
+        internal.object = next_object++;
+        internal.date = {1'700'000'000, 0};
+        internal.flags = {"\\Seen"};
+        internal.body = std::make_shared<const std::string>(kPseudoMessage);
+        box->add(std::move(internal));
+    }
     return box;
 }
 

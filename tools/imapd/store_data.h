@@ -61,6 +61,12 @@ struct Account {
     std::string token;
     std::uint64_t quota = 0;
     unsigned connections = 0;
+    // For Throttle and DailyLimit.
+    std::uint64_t commands = 0;
+    unsigned appends = 0;
+    Nanos throttled_at{0}, patience_until{0};  ///< on the monotonic clock
+    std::int64_t day = 0;
+    std::uint64_t bytes_out = 0, bytes_in = 0;  ///< on `day`
     std::map<std::string, std::shared_ptr<Mailbox>, std::less<>> mailboxes;
     std::set<std::string, std::less<>> subscribed;
 
@@ -107,6 +113,8 @@ class Guard {
     }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
+    /// Null where nobody counts.
+    [[nodiscard]] Journal* journal() { return store_.journal_ ? &*store_.journal_ : nullptr; }
     Data* operator->() { return store_.data_.get(); }
     Data& operator*() { return *store_.data_; }
 

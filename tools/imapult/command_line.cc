@@ -177,6 +177,25 @@ void add_config(CLI::App& app, std::string& file) {
         ->type_name("FILE");
 }
 
+/// How much a provider is asked for, and for how long.
+void add_budgets(CLI::App& app, DataArguments& data) {
+    const auto add = [&app](const char* name, std::string& value, const char* help) {
+        app.add_option(name, value, help)->type_name("N")->group("Budgets and patience");
+    };
+    add("--max-bytes-per-day", data.bytes_per_day_max,
+        "stop an account for today (UTC) when it has copied so much, for example 2500M for Gmail; "
+        "the others go on, and the same command goes on tomorrow; earlier runs count");
+    add("--max-messages-per-day", data.messages_per_day_max, "the same in messages");
+    add("--max-host-bytes-per-day", data.host_bytes_per_day_max,
+        "the same for all accounts of a host together, source or destination");
+    add("--max-host-messages-per-day", data.host_messages_per_day_max, "the same in messages");
+    app.add_option("--retry-for", data.retry_for,
+                   "go on so long without progress while a server asks for patience or cannot be "
+                   "reached, for example 90s, 20m or 12h (default: 1h if it asks, else 45s)")
+        ->type_name("TIME")
+        ->group("Budgets and patience");
+}
+
 void add_data(CLI::App& app, DataArguments& data, Verb verb) {
     add_side(app, "source", data.source);
     add_side(app, "destination", data.destination);
@@ -206,6 +225,8 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
                    "over all accounts; k, M and G are understood")
         ->type_name("N")
         ->group("Speed");
+    if (verb == Verb::copy || verb == Verb::migrate || verb == Verb::follow)
+        add_budgets(app, data);
     add_choice(app, "--compress", data.compress, kCompress,
                "COMPRESS=DEFLATE; auto: where offered, never to this machine")
         ->group("Speed");

@@ -55,6 +55,9 @@ struct DataArguments {
     unsigned connections = 0;
     unsigned accounts_at_once = 0;
     std::string bytes_per_second_max;
+    std::string bytes_per_day_max, host_bytes_per_day_max;
+    std::string messages_per_day_max, host_messages_per_day_max;
+    std::string retry_for;
     campaign::Compress compress = campaign::Compress::automatic;
     campaign::VerifyDepth depth = campaign::VerifyDepth::metadata;
     bool depth_given = false;

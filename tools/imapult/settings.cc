@@ -99,6 +99,7 @@ class Preparation {
             }
         }
         deletions(options.remove);
+        budgets();
         auto folder = state_folder(arguments_.state_dir);
         if (folder) options.state_dir = std::move(*folder);
         if (!folder) error(folder.error().text);
@@ -147,6 +148,32 @@ class Preparation {
             error("--delete-to: the name of a mailbox is needed, with / between levels");
         }
         policy.to = to;
+    }
+
+    void budgets() {
+        campaign::Limits& limits = settings_.options.limits;
+        const auto read = [this](const std::string& text, const char* option, std::uint64_t& out) {
+            if (text.empty()) return;
+            const auto number = parse_byte_count(text);
+            if (number && *number > 0) {
+                out = *number;
+            } else {
+                error(fmt::format("{}: a number such as 500000, 500k or 10M is needed", option));
+            }
+        };
+        read(arguments_.bytes_per_day_max, "--max-bytes-per-day", limits.bytes_per_day);
+        read(arguments_.messages_per_day_max, "--max-messages-per-day", limits.messages_per_day);
+        read(arguments_.host_bytes_per_day_max, "--max-host-bytes-per-day",
+             limits.host_bytes_per_day);
+        read(arguments_.host_messages_per_day_max, "--max-host-messages-per-day",
+             limits.host_messages_per_day);
+        if (arguments_.retry_for.empty()) return;
+        const auto time = parse_duration(arguments_.retry_for);
+        if (time) {
+            settings_.options.retry_for = settings_.options.away_for = *time;
+        } else {
+            error("--retry-for: a time such as 90s, 20m or 12h is needed");
+        }
     }
 
     void verify_options() {
@@ -627,6 +654,37 @@ Result<campaign::DeletePolicy> parse_delete_limit(std::string_view text) {
     return invalid(
         "--delete-limit: a part of the mailbox such as 10%, a number of messages such as "
         "1000, or both (10%,1000) are needed");
+}
+
+Result<std::chrono::seconds> parse_duration(std::string_view text) {
+    using namespace std::chrono_literals;
+    constexpr std::chrono::seconds kMost = std::chrono::days(365);
+    std::chrono::seconds unit = 1s;
+    if (!text.empty()) {
+        switch (text.back()) {
+            case 's':
+                break;
+            case 'm':
+                unit = 1min;
+                break;
+            case 'h':
+                unit = 1h;
+                break;
+            case 'd':
+                unit = std::chrono::days(1);
+                break;
+            default:
+                unit = 0s;
+                break;
+        }
+    }
+    if (unit > 0s) text.remove_suffix(std::min<std::size_t>(text.size(), 1));
+    const auto number = parse_number(text);
+    const std::chrono::seconds each = std::max(unit, 1s);
+    if (!number || *number > static_cast<std::uint64_t>(kMost / each)) {
+        return invalid("not a time");
+    }
+    return each * static_cast<std::int64_t>(*number);
 }
 
 Result<std::uint64_t> parse_byte_count(std::string_view text) {

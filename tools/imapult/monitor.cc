@@ -138,7 +138,6 @@ double Monitor::elapsed() const {
 }
 
 void Monitor::start() {
-    begin_ = std::chrono::steady_clock::now();
     event("run_started", std::nullopt,
           members(Json{{"command", command_}, {"accounts", accounts_.size()}}));
     thread_ = std::thread([this] { run(); });

@@ -106,7 +106,7 @@ class Monitor final : public campaign::Observer {
     Console& console_;
     std::string command_;
     std::vector<std::unique_ptr<Account>> accounts_;
-    std::chrono::steady_clock::time_point begin_;
+    const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 
     Counter accounts_done_{0}, accounts_failed_{0}, accounts_listed_{0};
     Counter mailboxes_total_{0}, mailboxes_started_{0}, mailboxes_done_{0};

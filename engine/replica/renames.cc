@@ -231,8 +231,10 @@ class Renames {
             if (!later) co_return reply;
             if (patience.exhausted() || account_.stopping() || !sessions_.alive())
                 co_return std::unexpected(std::move(*later));
-            co_await patience.wait(std::move(*later), Side::destination);
-            if (account_.stopping() || !sessions_.alive()) co_return reply;
+            co_await patience.wait(*later, Side::destination);
+            // The NO itself would be taken for the last word, and the mailbox copied once more.
+            if (account_.stopping() || !sessions_.alive())
+                co_return std::unexpected(std::move(*later));
         }
     }
 

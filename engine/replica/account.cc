@@ -522,29 +522,19 @@ bool needs_destination(Run& run) {
 }
 
 Task<Result<bool>> rename_patiently(Run& run, std::function<Placement()> place) {
-    Account& account = run.account;
-    Patience patience(account, 3);
-    while (true) {
-        auto renamed = co_await follow_renames(account, run.sessions, run.records, place);
-        if (renamed || !asks_for_patience(renamed.error()) || patience.exhausted() ||
-            account.stopping() || !run.sessions.alive()) {
-            co_return renamed;
-        }
-        co_await patience.wait(renamed.error(), Side::source);
-    }
+    return patiently(
+        run.account, Side::source, 3,
+        [&run, place = std::move(place)] {
+            return follow_renames(run.account, run.sessions, run.records, place);
+        },
+        [&run] { return run.sessions.alive(); });
 }
 
 Task<Result<void>> leave_out_patiently(Run& run) {
-    Account& account = run.account;
-    Patience patience(account, 4);
-    while (true) {
-        auto left = co_await leave_out_foreign(account, *run.sessions.source, run.records);
-        if (left || !asks_for_patience(left.error()) || patience.exhausted() ||
-            account.stopping() || !run.sessions.alive()) {
-            co_return left;
-        }
-        co_await patience.wait(left.error(), Side::source);
-    }
+    return patiently(
+        run.account, Side::source, 4,
+        [&run] { return leave_out_foreign(run.account, *run.sessions.source, run.records); },
+        [&run] { return run.sessions.alive(); });
 }
 
 /// Every mailbox that has a place, with the id that its rights stand under in the ledger.

@@ -18,7 +18,6 @@ constexpr std::size_t kHeadBytesGuess = 256;
 constexpr unsigned kPutOffMax = 3;       ///< times one message may be put off when asked for alone
 constexpr unsigned kPutOffAloneMax = 8;  ///< … when nothing else was asked for
 constexpr std::size_t kSmallestBuffer = 256 * limits::kKiB;  ///< of a group
-constexpr unsigned kLossesMax = 4;  ///< connections that may end with one message in flight
 
 constexpr std::size_t kSinglesMax = 8;  ///< missing ones of a window that are asked for one by one
 
@@ -623,7 +622,7 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
 
 Task<void> Lane::retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care) {
     if (const auto lost = job->losses.find(uid);
-        lost != job->losses.end() && lost->second > kLossesMax) {
+        lost != job->losses.end() && lost->second >= kLossesMax) {
         job->hopeless.emplace_back(uid,
                                    Error{Code::connection_lost,
                                          Scope::message,

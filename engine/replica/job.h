@@ -107,6 +107,8 @@ void add_blind(std::vector<Meta>& fresh, std::vector<std::uint32_t>& unlisted, F
 
 /// UIDs of a mailbox that a server may count or find without listing them; more are not believed.
 inline constexpr std::uint64_t kUidsBelievedMax = 4'000'000;
+/// Connections that may end while one message is in flight; then the message is given up.
+inline constexpr unsigned kLossesMax = 5;
 
 /// A message of the destination that the ledger does not know (repair_append.cc).
 struct Stranger {

@@ -14,7 +14,6 @@ namespace imapult::replica {
 namespace {
 
 constexpr std::size_t kWindowsOutstanding = 2;
-constexpr unsigned kLossesTold = 5;  ///< then a message is given up (fetch.cc)
 constexpr unsigned kOpeningsLostMax =
     limits::kReconnectsPerAccountMax;  ///< then that mailbox is given up, and only that one
 
@@ -268,7 +267,7 @@ bool Lane::note_loss(Job& job, std::uint32_t uid, const Error& why) {
     unsigned& times = job.losses[uid];
     const bool away = why.code == Code::unavailable && settled_ == settled_before_;
     if (!away || times == 0) ++times;
-    return times <= kLossesTold;
+    return times <= kLossesMax;
 }
 
 /// Whether the messages of an APPEND that got no answer may be the reason: of the first such

@@ -1,6 +1,8 @@
 #pragma once
 // Waiting because a server asked for it, or because it cannot be reached.
 
+#include <type_traits>
+
 #include "engine/replica/context.h"
 
 namespace imapult::replica {
@@ -43,5 +45,22 @@ class Patience {
     unsigned failures_ = 0, away_ = 0;  ///< away_: those at the end that nobody asked for
     Nanos since_{0}, away_since_{0};    ///< of the first of them
 };
+
+/// Takes `step`, a coroutine that gives a Result, until it gives something else than that `side`
+/// asks for patience; ends earlier when that was asked for too long, the account stops, or the
+/// connections it needs (`alive`) have ended. Its last word.
+template <class Step, class Alive>
+std::invoke_result_t<Step&> patiently(Account& account, Side side, std::uint64_t seed, Step step,
+                                      Alive alive) {
+    Patience patience(account, seed);
+    const auto goes_on = [&] { return !account.stopping() && alive(); };
+    while (true) {
+        auto done = co_await step();
+        if (done || !asks_for_patience(done.error()) || patience.exhausted() || !goes_on())
+            co_return done;
+        co_await patience.wait(done.error(), side);
+        if (!goes_on()) co_return done;
+    }
+}
 
 }  // namespace imapult::replica

@@ -216,26 +216,25 @@ class Renames {
         return out;
     }
 
-    /// Here, and not from the beginning: what was renamed before is known here only.
+    /// Here, and not from the beginning: what was renamed before is known here only. That it is
+    /// put off is never its last word, which would be taken for a refusal, and the mailbox copied
+    /// once more.
     Task<Result<session::Reply>> rename_patiently(const std::string& from, const std::string& to) {
-        Session& session = *sessions_.destination;
-        Patience patience(account_, 5);
-        while (true) {
-            auto command = imap::destination::rename(from, to, session.encoding());
-            if (!command) co_return std::unexpected(std::move(command).error());
-            co_await account_.quiet(Side::destination);
-            auto reply = co_await session.finish(session.start_change(std::move(*command)));
-            if (!reply) co_return reply;
-            auto later =
-                session::put_off(*reply, session.connection().peer(), "rename " + printable(from));
-            if (!later) co_return reply;
-            if (patience.exhausted() || account_.stopping() || !sessions_.alive())
-                co_return std::unexpected(std::move(*later));
-            co_await patience.wait(*later, Side::destination);
-            // The NO itself would be taken for the last word, and the mailbox copied once more.
-            if (account_.stopping() || !sessions_.alive())
-                co_return std::unexpected(std::move(*later));
-        }
+        return patiently(
+            account_, Side::destination, 5,
+            [this, &from, &to]() -> Task<Result<session::Reply>> {
+                Session& session = *sessions_.destination;
+                auto command = imap::destination::rename(from, to, session.encoding());
+                if (!command) co_return std::unexpected(std::move(command).error());
+                co_await account_.quiet(Side::destination);
+                auto reply = co_await session.finish(session.start_change(std::move(*command)));
+                if (!reply) co_return reply;
+                auto later = session::put_off(*reply, session.connection().peer(),
+                                              "rename " + printable(from));
+                if (later) co_return std::unexpected(std::move(*later));
+                co_return reply;
+            },
+            [this] { return sessions_.alive(); });
     }
 
     Task<Result<bool>> rename(const Renaming& renaming) {

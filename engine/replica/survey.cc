@@ -282,20 +282,41 @@ class MailboxSurvey {
     Task<Result<void>> answers(bool& searched) {
         auto opened = co_await source_.finish(sink_->opened);
         std::optional<Error> error;
-        for (std::size_t i = 0; i < fetches_.size(); ++i) {  // it may grow
-            auto reply = co_await source_.finish(fetches_[i].ticket);
-            if (!reply) {
-                if (!error) error = std::move(reply).error();
-            } else if (!reply->ok() && !error) {
-                Error refused =
-                    session::refusal(*reply, source_.connection().peer(),
-                                     "list the messages of " + printable(job_->display));
-                if (!may_be_refused_ || refused.retry == Retry::later) error = std::move(refused);
-            } else if (reply->code == imap::ResponseCode::message_limit) {
-                const Fetch cut = fetches_[i];
-                const auto reached = parse_number(reply->uid_set);
-                const imap::UidSet rest = reached ? below(cut.set, *reached) : imap::UidSet();
-                if (rest != cut.set && !rest.empty()) add_fetch(rest, cut.items, cut.since);
+        for (std::size_t first = 0; first < fetches_.size();) {
+            std::vector<Fetch> rests;
+            for (; first < fetches_.size(); ++first) {
+                auto reply = co_await source_.finish(fetches_[first].ticket);
+                if (!reply) {
+                    if (!error) error = std::move(reply).error();
+                } else if (!reply->ok() && !error) {
+                    Error refused =
+                        session::refusal(*reply, source_.connection().peer(),
+                                         "list the messages of " + printable(job_->display));
+                    if (!may_be_refused_ || refused.retry == Retry::later)
+                        error = std::move(refused);
+                } else if (reply->code == imap::ResponseCode::message_limit) {
+                    const Fetch& cut = fetches_[first];
+                    const auto reached = parse_number(reply->uid_set);
+                    const imap::UidSet rest = reached ? below(cut.set, *reached) : imap::UidSet();
+                    if (rest != cut.set && !rest.empty())
+                        rests.push_back({rest, cut.items, cut.since, {}});
+                }
+            }
+            if (rests.empty() || error || !opened || !opened->ok()) break;
+            // Meanwhile other mailboxes may have been opened on this connection.
+            auto examine = imap::source::examine(job_->source_name, {}, source_.encoding());
+            if (!examine) {
+                error = std::move(examine).error();
+                break;
+            }
+            session::Ticket reopening = source_.start(std::move(*examine), sink_.get());
+            for (const Fetch& rest : rests) add_fetch(rest.set, rest.items, rest.since);
+            auto reopened = co_await source_.finish(reopening);
+            if (!reopened) {
+                error = std::move(reopened).error();
+            } else if (!reopened->ok()) {
+                error = session::refusal(*reopened, source_.connection().peer(),
+                                         "open the mailbox " + printable(job_->display));
             }
         }
         searched = true;

@@ -58,6 +58,24 @@ TEST(Budget, OfOneAccountDoesNotStopTheOthers) {
     EXPECT_EQ(both[1].messages.copied, 1U) << describe(both[1]);
 }
 
+TEST(Budget, IsSpentByWhatIsFetchedAlthoughNothingArrives) {
+    imapd::Behaviour full = imapd::standard();
+    full.script.push_back({.command = "APPEND",
+                           .every = true,
+                           .reply = "%t NO [CANNOT] Not with me\r\n"});
+    World world(imapd::standard(), full);
+    world.deliver_many("Box", 20, 2'000);
+    world.limits.messages_per_day = 5;
+    for (int run = 0; run < 4; ++run) {
+        const auto summary = world.copy();
+        EXPECT_EQ(summary.messages.copied, 0U) << describe(summary);
+        EXPECT_TRUE(summary.messages.balanced()) << describe(summary);
+    }
+    std::size_t fetched = 0;
+    for (const auto& [message, times] : world.source.journal().bodies) fetched += times;
+    EXPECT_LE(fetched, 10U) << "each run spent a day's budget of its own";
+}
+
 TEST(Budget, OfAHostIsSharedByItsAccountsAndKept) {
     World world(imapd::standard(), imapd::standard(), 2);
     world.fill();

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "dedup/memory_store.h"
+#include "engine/campaign/budget.h"
 #include "engine/campaign/follow.h"
 #include "engine/net/stream.h"
 #include "sim/support/memory_stream.h"
@@ -210,6 +211,7 @@ class World {
     Servers servers;
     Witness witness;
     report::AccountSummary summary;
+    campaign::Limits limits;
     bool ended = false;  ///< by itself
 
   private:
@@ -226,14 +228,17 @@ class World {
         replica::Options options;
         options.remove.mirror = true;
         options.remove.percent_max.reset();
+        const std::vector<campaign::AccountSpec> specs{
+            {"alice", endpoint("source"), endpoint("destination"), nullptr}};
+        auto budget = campaign::DailyBudget::open(limits, specs, **ledger, scheduler.clock());
+        if (limits.any()) options.budget = budget->get();
         report::StopToken stop;
         runtime::Credit passes(scheduler, 1);
         runtime::Credit openings(scheduler, 1);
         {
-            const campaign::AccountSpec spec{"alice", endpoint("source"), endpoint("destination"),
-                                             nullptr};
             campaign::Follower follower(
-                {environment, options, **ledger, witness, stop, passes, openings}, 0, spec);
+                {environment, options, **ledger, witness, stop, passes, openings}, 0,
+                specs.front());
             runtime::TaskScope scope(scheduler);
             scope.spawn(follow(follower));
             co_await std::move(story);
@@ -334,6 +339,30 @@ TEST(Follow, QuietHoursCostFewConnections) {
         EXPECT_LE(w.servers.attempts.size() - before, 25U);
     });
     EXPECT_EQ(world.summary.messages.copied, 2U);
+}
+
+TEST(Follow, ABudgetThatIsUsedUpIsWaitedForAndTheRestComesTheNextDay) {
+    for (const auto& hidden : {kWays[0], kWays[1]}) {
+        World world(hidden);
+        world.limits.messages_per_day = 3;
+        world.run([](World& w) -> Task<void> {
+            (void)co_await w.in_step("Work");
+            co_await w.sleep(5s);
+            for (int i = 0; i < 4; ++i) w.add("INBOX");
+            co_await w.sleep(1h);
+            EXPECT_EQ(w.destination.mailbox(kUser, "INBOX")->messages, 2U);
+            EXPECT_FALSE(w.ended) << "a budget is no reason to end";
+            const std::size_t before = w.servers.attempts.size();
+            co_await w.sleep(3h);
+            EXPECT_LE(w.servers.attempts.size() - before, 60U) << "looked at too often";
+            co_await w.sleep(45h);
+            EXPECT_EQ(w.destination.mailbox(kUser, "INBOX")->messages, 5U);
+            EXPECT_LT(co_await w.arrival("Work"), 24h);
+            co_await w.sleep(5s);
+        });
+        EXPECT_EQ(world.summary.messages.copied, 7U);
+        EXPECT_EQ(world.summary.result, report::RunResult::complete);
+    }
 }
 
 TEST(Follow, ASilentServerIsNoticed) {

@@ -1,0 +1,171 @@
+// Delta passes (new messages, flags, deletions, moves, renames) at servers that push back, cut
+// their answers or take short lines only.
+
+#include "quirks/world.h"
+
+namespace imapult::quirks {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMessages = 60;
+
+/// A first copy of "Box" and "INBOX" with kMessages messages each.
+void first_copy(World& world) {
+    for (std::size_t i = 0; i < kMessages; ++i)
+        world.deliver("INBOX", World::mail("in-" + std::to_string(i)), {"\\Flagged"});
+    world.deliver_many("Box", kMessages);
+    expect_complete(world.copy());
+    ASSERT_EQ(world.difference(), "");
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+}
+
+std::vector<std::uint32_t> uids(const World& world, std::string_view mailbox) {
+    std::vector<std::uint32_t> out;
+    for (const auto& message : world.source.messages(kUser, mailbox)) out.push_back(message.uid);
+    return out;
+}
+
+/// Every second message of "Box" is read, every fifth is deleted, as many are new as there were.
+void change(World& world) {
+    const auto all = uids(world, "Box");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (i % 5 == 0) {
+            ASSERT_TRUE(world.source.expunge(kUser, "Box", all[i]));
+        } else if (i % 2 == 0) {
+            ASSERT_TRUE(world.source.set_flags(kUser, "Box", all[i], {"\\Seen"}));
+        }
+    }
+    for (std::size_t i = 0; i < kMessages; ++i) {
+        world.deliver("Box", World::mail("new-" + std::to_string(i)));
+    }
+}
+
+/// Nothing more to do, and nothing done.
+void expect_quiet(World& world) {
+    const auto again = world.copy();
+    expect_complete(again);
+    EXPECT_EQ(again.messages.copied, 0U) << describe(again);
+    EXPECT_EQ(again.messages.deleted, 0U) << describe(again);
+    EXPECT_EQ(world.difference(), "");
+}
+
+TEST(DeltaQuirks, AnswersCutByMessageLimitHideNothing) {
+    // RFC 9738: 7 messages a command, less than what is new, gone or changed.
+    for (const bool told : {true, false}) {
+        for (const char* hidden : {"", "QRESYNC", "CONDSTORE"}) {
+            SCOPED_TRACE(std::string(told ? "MESSAGELIMIT, without " : "untold, without ") +
+                         hidden);
+            imapd::Behaviour b = imapd::standard();
+            if (*hidden != 0) b.hide("QRESYNC").hide(hidden);
+            b.command_messages_max = 7;
+            if (told) b.offer("MESSAGELIMIT=7");
+            World world(b, imapd::standard());
+            world.any_order = true;
+            first_copy(world);
+            change(world);
+            const auto second = world.copy();
+            expect_complete(second);
+            EXPECT_EQ(second.messages.copied, kMessages) << describe(second);
+            EXPECT_EQ(world.difference(), "");
+            expect_quiet(world);
+        }
+    }
+}
+
+TEST(DeltaQuirks, ScatteredUidsGoInShortLines) {
+    // UIDs that make no ranges, from and to servers that take no line over 1,000 octets.
+    imapd::Behaviour b;
+    ASSERT_TRUE(imapd::preset("uw", b));
+    ASSERT_TRUE(imapd::apply_quirk("line-limit-1000", b));
+    b.offer("UIDPLUS");
+    imapd::Behaviour to = b;
+    to.hide("MULTIAPPEND");  // its lines are of another kind
+    World world(b, to);
+    world.deliver_many("Box", 1'200);
+    expect_complete(world.copy());
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    const auto all = uids(world, "Box");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (i % 4 == 0) world.source.set_flags(kUser, "Box", all[i], {"\\Flagged"});
+        if (i % 4 == 2) world.source.expunge(kUser, "Box", all[i]);
+    }
+    const auto second = world.copy();
+    expect_complete(second);
+    EXPECT_EQ(second.messages.deleted, 300U) << describe(second);
+    EXPECT_EQ(world.difference(), "");
+    expect_quiet(world);
+}
+
+/// The source renames a mailbox with a child; the destination says `reply` to the first RENAMEs.
+void rename_with(const imapd::ScriptedReply& reply, bool any_connection) {
+    World world(imapd::standard(), imapd::standard());
+    world.deliver_many("Old", 20);
+    world.deliver_many("Old/Child", 20);
+    expect_complete(world.copy());
+    imapd::Behaviour pushing = *world.destination.behaviour();
+    const imapd::Behaviour calm = pushing;
+    pushing.script.push_back(reply);
+    world.destination.set_behaviour(pushing);
+    if (any_connection) world.at(20s, [&] { world.destination.set_behaviour(calm); });
+    ASSERT_TRUE(world.source.rename(kUser, "Old", "New"));
+    const auto second = world.copy();
+    EXPECT_EQ(second.messages.copied, 0U) << describe(second);
+    if (second.result != report::RunResult::complete) {
+        // The connection that knew what was renamed is gone: the next pass does it.
+        EXPECT_TRUE(second.messages.balanced()) << describe(second);
+        world.destination.set_behaviour(calm);
+        const auto third = world.copy();
+        expect_complete(third);
+        EXPECT_EQ(third.messages.copied, 0U) << describe(third);
+    }
+    EXPECT_EQ(world.difference(), "");
+    EXPECT_EQ(world.destination.mailboxes(kUser).size(), world.source.mailboxes(kUser).size())
+        << "the old mailbox is still there";
+}
+
+TEST(DeltaQuirks, RenameThatIsPutOffIsDoneLaterAndNothingCopiedAgain) {
+    rename_with({.command = "RENAME",
+                 .reply = "%t NO [LIMIT] Try again in 5 seconds\r\n"},
+                false);
+}
+
+TEST(DeltaQuirks, RenameThatIsPutOffOnAConnectionThatEndsIsNoRefusal) {
+    rename_with({.command = "RENAME",
+                 .reply = "%t NO [LIMIT] Try again in 5 seconds\r\n* BYE Idle for too long\r\n",
+                 .close = true},
+                true);
+}
+
+TEST(DeltaQuirks, MovesAndDeletionsAtADestinationThatThrottles) {
+    for (const bool can_move : {true, false}) {
+        for (const unsigned every : {5U, 7U, 11U}) {
+            SCOPED_TRACE((can_move ? "MOVE, " : "COPY, ") + std::to_string(every));
+            imapd::Behaviour to = imapd::standard();
+            if (!can_move) to.hide("MOVE");
+            World world(imapd::standard(), to);
+            first_copy(world);
+            world.options.remove.to = "Set aside";
+            change(world);
+            imapd::Behaviour pushing = *world.destination.behaviour();
+            pushing.throttle = {.every = every,
+                                .as = imapd::Throttle::As::no,
+                                .text = "[LIMIT] Try again in 3 seconds",
+                                .seconds = 3};
+            world.destination.set_behaviour(pushing);
+            const auto second = world.copy();
+            expect_complete(second);
+            EXPECT_EQ(second.messages.deleted, kMessages / 5) << describe(second);
+            EXPECT_EQ(world.difference(), "");
+            EXPECT_EQ(world.bodies("Set aside").size(), kMessages / 5) << "each of them once";
+            EXPECT_EQ(world.destination.journal().impatient, 0U);
+            expect_quiet(world);
+            EXPECT_EQ(world.bodies("Set aside").size(), kMessages / 5);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace imapult::quirks

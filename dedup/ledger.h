@@ -92,6 +92,9 @@ struct MessageRecord {
     bool removing = false;  ///< we are about to delete it: a \Deleted at the destination is ours
     /// Of the source's EMAILID or X-GM-MSGID (object_of); 0: not known. Moved messages keep it.
     std::uint64_t object = 0;
+    /// Flags that are on their way to the copy: until we have heard that they arrived it may carry
+    /// those of `base`, these, or some of both.
+    std::optional<Flags> storing{};
 };
 
 /// Durable before a group is sent: what may land although we never hear of it.

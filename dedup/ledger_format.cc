@@ -23,6 +23,7 @@ constexpr std::uint8_t kMessageKeywords = 0x40;
 constexpr std::uint8_t kMessageGone = 0x01;
 constexpr std::uint8_t kMessageRemoving = 0x02;
 constexpr std::uint8_t kMessageObject = 0x04;
+constexpr std::uint8_t kMessageStoring = 0x08;
 constexpr std::uint8_t kSystemFlags = kSeen | kAnswered | kFlagged | kDeleted | kDraft;
 constexpr Digest128 kNoDigest{};
 
@@ -349,7 +350,8 @@ std::string encode(const MessageRecord& record) {
     Writer w;
     const auto more = static_cast<std::uint8_t>((record.gone ? kMessageGone : 0) |
                                                 (record.removing ? kMessageRemoving : 0) |
-                                                (record.object != 0 ? kMessageObject : 0));
+                                                (record.object != 0 ? kMessageObject : 0) |
+                                                (record.storing ? kMessageStoring : 0));
     const std::uint8_t layout = more != 0 ? kLayoutGone : kLayout;
     w.u8(static_cast<std::uint8_t>((layout << 4) | static_cast<std::uint8_t>(record.state)));
     const bool digest = record.digest != kNoDigest;
@@ -363,6 +365,10 @@ std::string encode(const MessageRecord& record) {
     if (record.object != 0) w.u64(record.object);
     if (digest) w.digest(record.digest);
     if (keywords) w.text(record.base.keywords);
+    if (record.storing) {
+        w.u8(record.storing->system & kSystemFlags);
+        w.text(record.storing->keywords);
+    }
     return w.take();
 }
 
@@ -381,7 +387,7 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
         r.refuse();
     }
     const std::uint8_t more = layout == kLayoutGone ? r.u8() : 0;
-    if (more > (kMessageGone | kMessageRemoving | kMessageObject) ||
+    if (more > (kMessageGone | kMessageRemoving | kMessageObject | kMessageStoring) ||
         (more == 0 && layout == kLayoutGone)) {
         r.refuse();
     }
@@ -402,6 +408,12 @@ Result<MessageRecord> decode_message(std::string_view key, std::string_view valu
     if ((bits & kMessageKeywords) != 0) {
         record.base.keywords = r.text();
         if (record.base.keywords.empty()) r.refuse();
+    }
+    if ((more & kMessageStoring) != 0) {
+        Flags& storing = record.storing.emplace();
+        storing.system = r.u8();
+        if ((storing.system & ~kSystemFlags) != 0) r.refuse();
+        storing.keywords = r.text();
     }
     if (!r.clean()) return damage(Family::messages, key, "an unreadable message record");
     return record;

@@ -12,7 +12,7 @@ namespace imapult::dedup::format {
 
 /// Written to the meta family. Older ones from kVersionOldest on are read, and become this one when
 /// they are opened for writing; any other number is refused (state_version).
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::uint32_t kVersionOldest = 1;
 inline constexpr std::size_t kSecretBytes = 192;
 

@@ -75,6 +75,7 @@ void take_destination(Job& job, Listing& destination) {
         job.destination_uid_validity = there->uid_validity.value_or(0);
         job.destination_uid_next = there->uid_next.value_or(1);
         job.destination_messages = there->messages.value_or(0);
+        job.destination_told = there->uid_validity && there->messages;
     }
 }
 
@@ -105,6 +106,15 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
                        "the source's mailbox was made anew (UIDVALIDITY changed); its messages are "
                        "recognised by "
                        "their content");
+        return false;
+    }
+    const bool went_back = box.uid_next && *box.uid_next < record.source_uid_next &&
+                           box.highest_modseq &&
+                           *box.highest_modseq < record.source_highest_modseq;
+    if (went_back) {
+        account.notice(display, report::NoticeKind::uid_validity,
+                       "the source's mailbox was put back to an earlier state (UIDNEXT and "
+                       "HIGHESTMODSEQ fell); its messages are recognised by their content");
         return false;
     }
     if (there == nullptr) {
@@ -213,6 +223,8 @@ void plan_jobs(Run& run) {
         job->highest_modseq = box.highest_modseq.value_or(0);
         if (record != nullptr && same_incarnation(account, box, there, *record)) {
             job->record = *record;
+            // Not told while it was listed: what EXAMINE says is compared with it.
+            if (!box.uid_validity) job->uid_validity = record->source_uid_validity;
         } else {
             if (record != nullptr) {
                 dedup::MailboxRecord old = *record;
@@ -228,7 +240,8 @@ void plan_jobs(Run& run) {
         }
         job->record.destination_name = place.name;
         take_destination(*job, account.destination);
-        job->record.destination_uid_validity = job->destination_uid_validity;
+        if (job->destination_uid_validity != 0)
+            job->record.destination_uid_validity = job->destination_uid_validity;
         if (!job->record.complete) job->predecessor = predecessor_of(run, *job);
         run.jobs.push_back(std::move(job));
     }
@@ -387,6 +400,21 @@ JobQueue to_remove(const Run& run) {
     return queue;
 }
 
+/// Whether a mailbox may have received messages that this pass has not copied: what is gone
+/// elsewhere may be there, and its copy the only one.
+bool has_missed_arrivals(const Run& run) {
+    const bool unplaced =
+        std::ranges::any_of(run.placement.places, [&](const Place& place) {
+            const Mailbox& box = run.account.source.mailboxes[place.source];
+            return place.name.empty() && box.messages.value_or(1) > 0;
+        });
+    return unplaced || std::ranges::any_of(run.jobs, [](const auto& job) {
+               const bool none_came = job->record.complete && job->uid_next > 0 &&
+                                      job->uid_next == job->record.source_uid_next;
+               return job->failed && !none_came;
+           });
+}
+
 std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
     constexpr std::size_t kMailboxesPerLane = 64;  // surveys are pipelined: one lane does many
     unsigned allowed = std::max(1U, run.account.options.lanes);
@@ -427,6 +455,7 @@ Task<void> run_lanes(Run& run) {
                          : phase == Phase::labels ? to_label(run)
                                                   : to_remove(run);
         if (queue.empty() || account.stopping()) continue;
+        if (phase == Phase::remove) account.arrivals_missed = has_missed_arrivals(run);
         if (account.gmail && (phase == Phase::copy || phase == Phase::labels)) {
             auto known = phase == Phase::copy ? co_await before_copying(account)
                                               : co_await before_last_round(account);

@@ -170,6 +170,8 @@ struct Account {
     std::optional<bool> delete_to_ready;  ///< it is there
     std::shared_ptr<LabelRun> gmail;      ///< of a source whose mailboxes are labels
     std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass
+    bool moves_untold = false;     ///< the destination does not tell where it moved messages
+    bool arrivals_missed = false;  ///< a mailbox with new messages was left behind in this pass
     runtime::Event changed;  ///< a job or a lane finished, a fatal error came
 
     std::set<Lane*> lanes;  ///< running

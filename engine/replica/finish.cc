@@ -144,12 +144,33 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
 }
 
 void Lane::start_store(std::vector<Store>& sent, Store store) {
-    const auto words = words_of(*store.flags);
+    const auto words = words_of(store.flags);
     auto command = imap::destination::uid_store(store.set, store.mode, words, store.since,
                                                 destination_->encoding());
     if (!command) return;
     store.ticket = destination_->start_change(std::move(*command));
     sent.push_back(std::move(store));
+}
+
+/// One word may be the reason, or a passing trouble: each word alone, and that once more.
+void Lane::store_refused(Job& job, std::vector<Store>& sent, const Store& store,
+                         const session::Reply& reply) {
+    const std::vector<std::string_view> words = words_of(store.flags);
+    if (words.size() > 1 || !store.again) {
+        for (const std::string_view word : words) {
+            start_store(sent, {.set = store.set,
+                               .mode = store.mode,
+                               .flags = parse_flags({word}),
+                               .since = {},
+                               .again = words.size() == 1,
+                               .ticket = {}});
+        }
+        return;
+    }
+    account_->log(report::LogLevel::warning,
+                  job.display + ": the destination refused a change of flags: " +
+                      printable(reply.text));
+    if (store.mode == imap::destination::StoreMode::add) job.dropped_flags.emplace(words.front());
 }
 
 Task<Result<void>> Lane::store_flags(Job& job) {
@@ -161,6 +182,8 @@ Task<Result<void>> Lane::store_flags(Job& job) {
         if (is_empty(key.add) && is_empty(key.remove)) continue;
         stores[key].push_back(change.destination_uid);
     }
+    auto noted = co_await move_bases(job, false);
+    if (!noted) co_return noted;
     const bool condstore = destination_->capabilities().has("CONDSTORE");
     SelectSink selected;
     auto select = imap::destination::select(job.place.name, condstore, destination_->encoding());
@@ -182,7 +205,11 @@ Task<Result<void>> Lane::store_flags(Job& job) {
                 const Flags& flags =
                     mode == imap::destination::StoreMode::add ? key.add : key.remove;
                 if (is_empty(flags)) continue;
-                start_store(sent, {set, mode, &flags, std::exchange(since, std::nullopt), {}});
+                start_store(sent, {.set = set,
+                                   .mode = mode,
+                                   .flags = flags,
+                                   .since = std::exchange(since, std::nullopt),
+                                   .ticket = {}});
             }
         }
     }
@@ -195,25 +222,19 @@ Task<Result<void>> Lane::store_flags(Job& job) {
     for (std::size_t i = 0; i < sent.size(); ++i) {  // it may grow
         auto reply = co_await destination_->finish(sent[i].ticket);
         if (!reply && !error) error = std::move(reply).error();
-        if (!reply) continue;
-        if (reply->code == imap::ResponseCode::modified && sent[i].since) {
+        if (!reply || error) continue;
+        Store store = sent[i];
+        if (reply->code == imap::ResponseCode::modified && store.since) {
             // Somebody marked these at this very moment; what the source changed is added to it.
             auto others = imap::UidSet::parse(reply->uid_set);
-            Store again = sent[i];
-            again.since.reset();
-            if (others) again.set = std::move(*others);
-            start_store(sent, std::move(again));
+            store.since.reset();
+            if (others) store.set = std::move(*others);
+            start_store(sent, std::move(store));
         } else if (auto later = session::put_off(*reply, destination_->connection().peer(),
                                                  "change flags")) {
-            if (!error) error = std::move(later);  // all of it once more
+            error = std::move(later);  // all of it once more
         } else if (!reply->ok()) {
-            account_->log(report::LogLevel::warning,
-                          job.display + ": the destination refused a change of flags: " +
-                              printable(reply->text));
-            if (sent[i].mode == imap::destination::StoreMode::add) {
-                for (const std::string_view word : words_of(*sent[i].flags))
-                    job.dropped_flags.emplace(word);
-            }
+            store_refused(job, sent, store, *reply);
         }
     }
     if (!error && destination_->capabilities().has("UNSELECT")) {
@@ -221,34 +242,54 @@ Task<Result<void>> Lane::store_flags(Job& job) {
         if (!left) error = std::move(left).error();
     }
     if (error) co_return std::unexpected(std::move(*error));
-    // The base moves on, so that the same change is not carried twice.
+    auto moved = co_await move_bases(job, true);
+    if (!moved) co_return moved;
+    job.flags_updated += job.flag_changes.size();
+    report::Progress progress;
+    progress.flags_updated = job.flag_changes.size();
+    account_->observer.progress(account_->index, progress);
+    job.flag_changes.clear();
+    co_return Result<void>{};
+}
+
+/// Notes which flags are on their way to the copies, durably: a copy that was reached just before a
+/// crash must not look like one that somebody else has changed. Once they are `stored` the base
+/// moves on, so that the same change is not carried twice.
+Task<Result<void>> Lane::move_bases(Job& job, bool stored) {
     auto settled = co_await account_->writer.drain();
     if (!settled) co_return settled;
     dedup::Ledger& ledger = account_->ledger;
     const dedup::MailboxId id = job.record.id;
     std::map<std::uint32_t, Flags> bases;
     for (const Job::FlagChange& change : job.flag_changes) bases[change.source_uid] = change.base;
-    auto batch = co_await account_->read_ledger([&ledger, id, &bases]() -> Result<dedup::Batch> {
-        dedup::Batch out;
-        auto visited = ledger.visit_messages(id, bases.begin()->first, bases.rbegin()->first,
-                                             [&](const dedup::MessageRecord& record) {
-                                                 const auto base = bases.find(record.source_uid);
-                                                 if (base == bases.end()) return true;
-                                                 dedup::MessageRecord moved = record;
-                                                 moved.base = base->second;
-                                                 out.put_message(id, moved);
-                                                 return true;
-                                             });
-        if (!visited) return std::unexpected(std::move(visited).error());
-        return out;
-    });
+    auto batch =
+        co_await account_->read_ledger([&ledger, id, &bases, stored]() -> Result<dedup::Batch> {
+            dedup::Batch out;
+            auto visited =
+                ledger.visit_messages(id, bases.begin()->first, bases.rbegin()->first,
+                                      [&](const dedup::MessageRecord& record) {
+                                          const auto base = bases.find(record.source_uid);
+                                          if (base == bases.end()) return true;
+                                          dedup::MessageRecord moved = record;
+                                          moved.storing.reset();
+                                          (stored ? moved.base : moved.storing.emplace()) =
+                                              base->second;
+                                          out.put_message(id, moved);
+                                          return true;
+                                      });
+            if (!visited) return std::unexpected(std::move(visited).error());
+            return out;
+        });
     if (!batch) co_return std::unexpected(std::move(batch).error());
-    account_->writer.commit(std::move(*batch));
-    job.flags_updated += job.flag_changes.size();
-    report::Progress progress;
-    progress.flags_updated = job.flag_changes.size();
-    account_->observer.progress(account_->index, progress);
-    job.flag_changes.clear();
+    if (stored) {
+        account_->writer.commit(std::move(*batch));
+        co_return Result<void>{};
+    }
+    batch->make_durable();
+    if (!co_await commit_and_wait(std::move(*batch))) {
+        co_return ::imapult::fail(Code::cancelled, Scope::account, Retry::later,
+                                  "the ledger takes nothing more");
+    }
     co_return Result<void>{};
 }
 

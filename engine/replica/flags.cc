@@ -85,6 +85,22 @@ Flags minus(const Flags& a, const Flags& b) {
     return out;
 }
 
+Flags plus(const Flags& a, const Flags& b) {
+    std::vector<std::string_view> words = words_of(a);
+    const Flags more = minus(b, a);
+    for (const std::string_view word : words_of(more)) words.push_back(word);
+    return parse_flags(words);
+}
+
+FlagsDue flags_due(const dedup::MessageRecord& record, const Flags& now) {
+    FlagsDue due{minus(now, record.base), minus(record.base, now)};
+    if (record.storing) {
+        due.add = plus(due.add, minus(now, *record.storing));
+        due.remove = plus(due.remove, minus(*record.storing, now));
+    }
+    return due;
+}
+
 AllowedFlags AllowedFlags::from(const std::vector<std::string>& permanent_flags) {
     AllowedFlags out;
     if (permanent_flags.empty()) return out;  // nothing said: everything may be tried

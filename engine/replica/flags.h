@@ -23,8 +23,20 @@ std::vector<std::string_view> words_of(const Flags& flags);
 
 /// Flags and keywords in `a` and not in `b`.
 Flags minus(const Flags& a, const Flags& b);
+/// Flags and keywords in `a` or `b`.
+Flags plus(const Flags& a, const Flags& b);
 [[nodiscard]] inline bool is_empty(const Flags& flags) {
     return flags.system == 0 && flags.keywords.empty();
+}
+
+/// What makes `now` of the flags that the copy has as far as we know: those of the base, or those
+/// that were on their way to it.
+struct FlagsDue {
+    Flags add, remove;
+};
+FlagsDue flags_due(const dedup::MessageRecord& record, const Flags& now);
+[[nodiscard]] inline bool is_empty(const FlagsDue& due) {
+    return is_empty(due.add) && is_empty(due.remove);
 }
 
 /// What a destination mailbox takes, from PERMANENTFLAGS (RFC 9051 §7.1).

@@ -141,6 +141,7 @@ struct Job {
     std::uint64_t highest_modseq = 0;
     // The destination as listed (or as CREATE left it).
     std::uint32_t destination_uid_validity = 0, destination_uid_next = 1, destination_messages = 0;
+    bool destination_told = true;  ///< these three are known
 
     FlagTable flags;
     Survey survey;  ///< of a mailbox with a checkpoint; stays for all attempts
@@ -205,7 +206,7 @@ struct Job {
     unsigned put_offs = 0;                   ///< times it alone was not to be had for now
     std::set<std::uint32_t> refused_now;     ///< in this run: not tried again by its next attempt
     bool started = false;
-    bool told_gone = false, told_limit = false;
+    bool told_gone = false, told_limit = false, told_spared = false;
     bool cut_short = false;  ///< by the day's budget: the rest is for another day
     bool finished = false;
     bool failed = false;  ///< given up, with a reason in the report

@@ -88,6 +88,7 @@ class Lane {
     void give_up_job(Job& job, const Error& error);
 
     // plan.cc: what is to be done in a mailbox
+    Task<Result<void>> know_destination(Job& job);
     Task<Result<void>> prepare(std::shared_ptr<Job> job);
     Task<Result<void>> prepare_patiently(std::shared_ptr<Job> job);
     Task<Result<void>> examine(Job& job, std::vector<Meta>& fresh);
@@ -131,6 +132,7 @@ class Lane {
 
     // remove.cc: deletions
     Task<Result<void>> remove_gone(std::shared_ptr<Job> job);
+    void spare_possible_moves(Job& job, std::vector<dedup::MessageRecord>& wanted);
     Task<Result<void>> remove_messages(Job& job, std::vector<dedup::MessageRecord> records);
     Task<Result<void>> expunge(Job& job, const std::string& to,
                                const std::vector<std::uint32_t>& doomed,
@@ -238,11 +240,15 @@ class Lane {
     struct Store {
         imap::UidSet set;
         imap::destination::StoreMode mode;
-        const Flags* flags;
+        Flags flags;
         std::optional<std::uint64_t> since;  ///< UNCHANGEDSINCE (RFC 7162 §3.1.3)
+        bool again = false;                  ///< refused once before
         session::Ticket ticket;
     };
     void start_store(std::vector<Store>& sent, Store store);
+    void store_refused(Job& job, std::vector<Store>& sent, const Store& store,
+                       const session::Reply& reply);
+    Task<Result<void>> move_bases(Job& job, bool stored);
     void checkpoint(Job& job);
 
     Account* account_;

@@ -502,7 +502,8 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     }
 
     // Some servers leave INBOX out of an extended LIST.
-    if (!sink.boxes.contains("INBOX")) {
+    const bool inbox_is_a_guess = !sink.boxes.contains("INBOX");
+    if (inbox_is_a_guess) {
         Mailbox inbox;
         inbox.name = "INBOX";
         sink.boxes.emplace("INBOX", std::move(inbox));
@@ -524,7 +525,7 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
         if (!reply && !lost) lost = std::move(reply).error();
         if (!reply || reply->ok()) continue;
         const bool passes = session::put_off(*reply, {}, {}).has_value();
-        if (key == "INBOX" && !passes) sink.boxes.erase("INBOX");
+        if (key == "INBOX" && inbox_is_a_guess && !passes) sink.boxes.erase("INBOX");
     }
     if (lost) co_return std::unexpected(std::move(*lost));
     if (later) {

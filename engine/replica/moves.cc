@@ -46,9 +46,15 @@ class CarrySink final : public session::Sink {
         if (!left || !right || left->size() != right->size()) return;
         validity = numbers.front();
         for (std::size_t i = 0; i < left->size(); ++i) pairs[(*left)[i]] = (*right)[i];
+        took_ = !left->empty();
     }
+    /// Since this was asked last.
+    bool took_any() { return std::exchange(took_, false); }
     std::uint64_t validity = 0;
     std::map<std::uint32_t, std::uint32_t> pairs;  ///< old UID -> new UID
+
+  private:
+    bool took_ = false;
 };
 
 using Strict = dedup::Sha256;
@@ -78,6 +84,7 @@ std::map<std::shared_ptr<Job>, std::vector<std::uint32_t>> copies_of(
 Task<Result<void>> Lane::plan_moves(std::shared_ptr<Job> job) {
     job->moves_carried = 0;  // moves holds what labels say
     if (account_->leavers.empty() || job->todo.empty() || job->no_moves ||
+        account_->moves_untold ||
         !destination_->capabilities().has("UIDPLUS")) {
         co_return Result<void>{};
     }
@@ -306,7 +313,7 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
             .push_back(old.destination_uid);
         dedup::Intent::Item& item =
             intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
-        item.flags = old.base;  // what is carried keeps them
+        item.flags = old.storing ? plus(old.base, *old.storing) : old.base;  // it keeps them
         if (move.meta.has_date) item.date = move.meta.date;
     }
     dedup::Batch before;
@@ -340,6 +347,8 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
             if (!reply) co_return std::unexpected(std::move(reply).error());
             if (reply->code == imap::ResponseCode::copy_uid)
                 carried.take(reply->numbers, reply->uid_set_source, reply->uid_set);
+            // Carried, or all of them deleted there meanwhile? Found out by the intent.
+            if (reply->ok() && !carried.took_any()) account_->moves_untold = refused = true;
             if (!reply->ok()) {
                 account_->log(report::LogLevel::warning,
                               job->display + ": the destination did not move messages: " +
@@ -349,7 +358,10 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
             }
         }
     }
-    if (carried.validity != job->destination_uid_validity) carried.pairs.clear();
+    if (!carried.pairs.empty() && carried.validity != job->destination_uid_validity) {
+        carried.pairs.clear();
+        account_->moves_untold = refused = true;
+    }
     dedup::Batch batch;
     std::size_t arrived = 0, labelled = 0;
     std::vector<Move> leftovers;  // copied, and to be deleted where they were
@@ -383,12 +395,15 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         record.destination_uid = place->second;
         record.gone = record.removing = false;
         if (move.meta.object != 0) record.object = move.meta.object;
-        batch.put_message(job->record.id, record);
         const Flags& now = job->flags.at(move.meta.flags);
-        if (now != record.base) {
-            job->flag_changes.push_back({move.meta.uid, place->second, minus(now, record.base),
-                                         minus(record.base, now), now});
+        FlagsDue due = flags_due(record, now);
+        if (is_empty(due)) {
+            record.storing.reset();
+        } else {
+            job->flag_changes.push_back(
+                {move.meta.uid, place->second, std::move(due.add), std::move(due.remove), now});
         }
+        batch.put_message(job->record.id, record);
         job->highest_destination_uid = std::max(job->highest_destination_uid, place->second);
         ++arrived;
     }
@@ -416,7 +431,9 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     if (refused) {
         job->no_moves = true;
         co_return ::imapult::fail(Code::unavailable, Scope::connection, Retry::now,
-                                  "the destination refused to move messages");
+                                  account_->moves_untold
+                                      ? "the destination does not tell where it moved messages"
+                                      : "the destination refused to move messages");
     }
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());

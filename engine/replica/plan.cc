@@ -96,7 +96,43 @@ Task<Result<void>> Lane::read_predecessor(Job& job) {
     co_return Result<void>{};
 }
 
+/// What STATUS did not tell of the destination's mailbox when it was listed (NO, or a number that
+/// is none) is no "empty": EXAMINE tells.
+Task<Result<void>> Lane::know_destination(Job& job) {
+    if (job.destination_told) co_return Result<void>{};
+    co_await select_lock_.take(1);
+    SelectSink selected;
+    auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
+    Result<session::Reply> opened;
+    if (examine) opened = co_await destination_->execute(std::move(*examine), &selected);
+    if (opened && opened->ok() && destination_->capabilities().has("UNSELECT"))
+        (void)co_await destination_->execute(imap::source::unselect());
+    select_lock_.give(1);
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    if (!opened) co_return std::unexpected(std::move(opened).error());
+    if (!opened->ok()) {
+        co_return std::unexpected(session::refusal(*opened, destination_->connection().peer(),
+                                                   "open " + printable(job.display)));
+    }
+    dedup::MailboxRecord& record = job.record;
+    const std::uint32_t validity = selected.uid_validity.value_or(job.destination_uid_validity);
+    if (job.record_is_new || record.destination_uid_validity == 0)
+        record.destination_uid_validity = validity;
+    if (validity != record.destination_uid_validity) {
+        co_return ::imapult::fail(
+            Code::unavailable, Scope::mailbox, Retry::never,
+            "the destination's mailbox was made anew (UIDVALIDITY); run again");
+    }
+    job.destination_uid_validity = validity;
+    job.destination_uid_next = std::max(job.destination_uid_next, selected.uid_next.value_or(1));
+    job.destination_messages = std::max(job.destination_messages, selected.exists);
+    job.destination_told = true;
+    co_return Result<void>{};
+}
+
 Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
+    auto known_there = co_await know_destination(*job);
+    if (!known_there) co_return known_there;
     auto promoted = co_await promote(*job);
     if (!promoted) co_return promoted;
     const dedup::MailboxRecord& record = job->record;
@@ -422,12 +458,11 @@ Task<Result<void>> Lane::plan_flags(Job& job, std::vector<FlagsSeen> changed) {
                     if (next == changed.end()) return false;
                     if (next->uid != record.source_uid) return true;
                     const Flags& now = table.at(next->flags);
-                    if (now == record.base || record.state == dedup::MessageState::represented)
-                        return true;
-                    Flags add = minus(now, record.base), remove = minus(record.base, now);
-                    if (is_empty(add) && is_empty(remove)) return true;  // another case, no more
-                    out.push_back({record.source_uid, record.destination_uid, std::move(add),
-                                   std::move(remove), now});
+                    if (record.state == dedup::MessageState::represented) return true;
+                    FlagsDue due = flags_due(record, now);
+                    if (is_empty(due)) return true;
+                    out.push_back({record.source_uid, record.destination_uid, std::move(due.add),
+                                   std::move(due.remove), now});
                     return true;
                 });
             if (!visited) return std::unexpected(std::move(visited).error());

@@ -30,12 +30,17 @@ bool is_automatic(std::string_view keyword) {
 /// Whether the copy's flags are as we left them.
 bool is_untouched(const dedup::MessageRecord& record, const Flags& there, const AllowedFlags& by) {
     Flags extra = minus(there, record.base);
+    Flags kept = record.base;  // what it has in any case
+    if (record.storing) {
+        extra = minus(extra, *record.storing);
+        kept = minus(kept, minus(kept, *record.storing));
+    }
     if (record.removing) extra.system &= static_cast<std::uint8_t>(~dedup::kDeleted);
     if (extra.system != 0) return false;
     for (const std::string_view word : words_of(extra)) {
         if (!is_automatic(word)) return false;
     }
-    return is_empty(minus(allowed(record.base, by, nullptr), there));
+    return is_empty(minus(allowed(kept, by, nullptr), there));
 }
 
 std::string limit_text(const report::DeletePolicy& policy) {
@@ -107,6 +112,7 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
     }
     auto spared = co_await spare_last_copies(*job, wanted);
     if (!spared) co_return spared;
+    spare_possible_moves(*job, wanted);
     if (blows_fuse(policy, wanted.size(), listed->all)) {
         job->kept_by_limit = wanted.size();
         if (!std::exchange(job->told_limit, true)) {
@@ -138,6 +144,20 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
     }
     if (all.empty()) co_return co_await unmark(*job, {});
     co_return co_await remove_messages(*job, std::move(all));
+}
+
+/// What is gone here may have been moved to where it could not be copied from.
+void Lane::spare_possible_moves(Job& job, std::vector<dedup::MessageRecord>& wanted) {
+    std::set<std::uint64_t> sizes;  // of messages that were not copied
+    for (const auto& [unused, refusal] : account_->refusals) sizes.insert(refusal.size);
+    const std::size_t spared = std::erase_if(wanted, [&](const dedup::MessageRecord& record) {
+        return account_->arrivals_missed || sizes.contains(record.size);
+    });
+    if (spared == 0 || std::exchange(job.told_spared, true)) return;
+    account_->notice(printable(job.display), report::NoticeKind::not_deleted,
+                     std::to_string(spared) +
+                         " messages that are gone at the source were kept: they may have been "
+                         "moved to where they could not be copied from in this pass");
 }
 
 /// All are marked in the ledger. Those that are there as we left them go.

@@ -88,7 +88,8 @@ Task<Result<void>> survey_orphan(Account& account, Session& source, std::shared_
     const bool unknown_there = reply->code == imap::ResponseCode::none ||
                                reply->code == imap::ResponseCode::nonexistent ||
                                reply->code == imap::ResponseCode::try_create;
-    if (reply->condition != imap::Condition::no || later || !unknown_there) {
+    const bool always_there = equal_ignoring_case(job->source_name, "INBOX");  // RFC 9051 §5.1
+    if (reply->condition != imap::Condition::no || later || !unknown_there || always_there) {
         job->survey.unsure = true;
         co_return Result<void>{};
     }
@@ -172,7 +173,9 @@ class MailboxSurvey {
     [[nodiscard]] const dedup::MailboxRecord& record() const { return job_->record; }
 
     void choose_way() {
-        const bool by_modseq = record().source_highest_modseq > 0 && job_->highest_modseq > 0;
+        // One that went back (an index made anew, a backup put back) says nothing of flags.
+        const bool by_modseq = record().source_highest_modseq > 0 &&
+                               job_->highest_modseq >= record().source_highest_modseq;
         if (base_ <= 1 || record().source_messages == 0) {
             way_ = Way::none;
         } else if (job_->messages == 0 && job_->uid_next > 0) {
@@ -509,11 +512,8 @@ class MailboxSurvey {
                     }
                     if (message.gone && !by_vanished) compared_.back.push_back(message);
                     if (way_ == Way::sets) {
-                        const Flags now = flags_by_sets(uid);
-                        if (!is_empty(minus(now, message.base)) ||
-                            !is_empty(minus(message.base, now))) {
+                        if (!is_empty(flags_due(message, flags_by_sets(uid))))
                             compared_.other_flags.push_back(uid);
-                        }
                     }
                     return true;
                 });

@@ -78,6 +78,12 @@ MessageRecord gone_message() {
     return m;
 }
 
+MessageRecord storing_message() {
+    MessageRecord m{.source_uid = 5};
+    m.storing = Flags{.system = kSeen, .keywords = "a b"};
+    return m;
+}
+
 Intent intent() {
     return {.mailbox = 258,
             .sequence = 4097,
@@ -152,6 +158,7 @@ TEST(Format, ValuesAreAsDocumented) {
               "03040506024631ac028002");
     EXPECT_EQ(hex(format::encode(gone_message())),
               "217107ac0280200102030405060708" + std::string(kDigestHex) + "0424412062");
+    EXPECT_EQ(hex(format::encode(storing_message())), "21000800000103612062");
     EXPECT_EQ(hex(format::encode(intent())),
               "01090a02010201" + std::string(kDigestHex) + "ac02800100");
     EXPECT_EQ(hex(format::encode(dated_intent())), "02090a02010203" + std::string(kDigestHex) +
@@ -167,7 +174,7 @@ TEST(Format, ValuesAreAsDocumented) {
 }
 
 TEST(Format, VersionIsTheOneDocumented) {
-    EXPECT_EQ(format::kVersion, 3U);
+    EXPECT_EQ(format::kVersion, 4U);
 }
 
 TEST(Format, WhatIsKeptForBudgetsAndHosts) {
@@ -347,7 +354,7 @@ TEST(Format, AnOlderVersionIsReadAndBecomesThisOneWhenItIsWritten) {
         EXPECT_FALSE(messages->front().gone);
         const auto version = open_memory_store(disk)->get(Family::meta, "format");
         ASSERT_TRUE(version);
-        EXPECT_EQ(*version, format::encode_number(read_only ? 1 : 3));
+        EXPECT_EQ(*version, format::encode_number(read_only ? 1 : 4));
     }
 }
 

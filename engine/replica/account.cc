@@ -178,6 +178,20 @@ bool all_are_looked_at(const Run& run) {
            });
 }
 
+/// Whether a mailbox that is gone is one of those that were asked for: its name is, and it has not
+/// become one that is not.
+bool concerns_this_run(const Run& run, const dedup::MailboxRecord& record) {
+    const Account& account = run.account;
+    if (!is_selected(account.source.display_of(record.source_name), account.options.names))
+        return false;
+    return std::ranges::none_of(account.source.mailboxes, [&](const Mailbox& box) {
+        return box.space == Space::personal &&
+               !is_selected(box.display(), account.options.names) &&
+               box.uid_validity == record.source_uid_validity &&
+               box.uid_next.value_or(UINT32_MAX) >= record.source_uid_next;
+    });
+}
+
 /// Behind plan_jobs.
 void plan_labels(Run& run) {
     Account& account = run.account;
@@ -247,6 +261,7 @@ void plan_jobs(Run& run) {
     }
     for (const dedup::MailboxRecord& record : run.records) {
         if (record.archived || !account.source.has_lost(record.source_name)) continue;
+        if (!concerns_this_run(run, record)) continue;
         // Nothing of it is left to be followed, or another mailbox goes to its place now: what
         // stands there is recognised as that one's.
         const bool settled =
@@ -264,11 +279,15 @@ void plan_jobs(Run& run) {
             account.forget_refusals(old.id, archived);
             if (settled || replaced) continue;
         }
-        account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
-                       same ? "the mailbox is gone at the source; its copy was left as it is"
-                            : "the mailbox is gone at the source, and so is its copy");
+        const std::string display = printable(account.source.display_of(record.source_name));
+        account.notice(display, report::NoticeKind::mailbox_gone,
+                       !same ? "the mailbox is gone at the source, and so is its copy"
+                       : account.options.remove.mirror
+                           ? "the mailbox is gone at the source; its copy stays, and of what is in "
+                             "it what --delete mirror leaves"
+                           : "the mailbox is gone at the source; its copy was left as it is");
         if (!same) continue;
-        run.orphans.push_back(job_of(account, record, printable(record.source_name)));
+        run.orphans.push_back(job_of(account, record, display));
         run.orphans.back()->orphan = true;
     }
     if (!archived.empty() && !account.options.dry_run) account.writer.commit(std::move(archived));
@@ -312,8 +331,10 @@ void balance(Run& run) {
             account.options.dry_run || job->failed ? 0 : refusals_of(account, job->record.id);
         if (job->failed) {
             const std::uint64_t rest = job->messages - std::min<std::uint64_t>(job->messages, done);
+            const std::uint64_t known = std::min(rest, job->there_before());
             books.source += done + rest;
-            books.refused += rest;
+            books.already_there += known;
+            books.refused += rest - known;
             ++account.summary.mailboxes.failed;
         } else if (job->finished) {
             const std::uint64_t there = job->exists - std::min(job->exists, job->vanished);
@@ -326,8 +347,11 @@ void balance(Run& run) {
             books.already_there += there - known - unseen;
             if (job->capped) ++account.summary.mailboxes.failed;
         } else {
-            books.source += done;
-            books.not_reached += job->messages - std::min<std::uint64_t>(job->messages, done);
+            const std::uint64_t rest = job->messages - std::min<std::uint64_t>(job->messages, done);
+            const std::uint64_t known = std::min(rest, job->there_before());
+            books.source += done + known;
+            books.already_there += known;
+            books.not_reached += rest - known;
         }
     }
 }
@@ -432,15 +456,17 @@ std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
 }
 
 void give_up_for_today(Account& account) {
-    account.give_up(Error{Code::limit,
-                          Scope::account,
-                          Retry::later,
-                          Outcome::not_done,
-                          {},
-                          "the budget of this day (UTC) is used up: " +
-                              account.options.budget->text(account.index) +
-                              "; the same command goes on tomorrow"},
-                    std::nullopt);
+    constexpr std::int64_t kDaySeconds = 86'400;
+    const std::int64_t now = account.environment.scheduler.clock().unix_seconds();
+    Error error{Code::limit,
+                Scope::account,
+                Retry::later,
+                Outcome::not_done,
+                std::chrono::seconds(kDaySeconds - now % kDaySeconds),
+                "the budget of this day (UTC) is used up: " +
+                    account.options.budget->text(account.index) +
+                    "; the same command goes on tomorrow"};
+    account.give_up(std::move(error), std::nullopt);
 }
 
 /// One phase after the other, each to its end.

@@ -83,6 +83,7 @@ Task<Result<void>> Lane::send(std::shared_ptr<Group> group) {
         }
         const std::span<char> bytes(group->buffer.data() + command.begin,
                                     command.end - command.begin);
+        command.sent_at = account_->environment.scheduler.now();
         command.ticket =
             destination_->connection().start_prepared("APPEND", bytes, true, &command.written);
     }
@@ -96,6 +97,7 @@ Task<Result<void>> Lane::send_synchronised(Group& group, Group::Command& command
     session::Connection& connection = destination_->connection();
     const std::string_view all(group.buffer);
     const std::size_t head = command.begin + session::kTagBytes;
+    command.sent_at = account_->environment.scheduler.now();
     command.ticket = connection.start_pieces("APPEND", false);
     auto agreed = co_await connection.write_piece(command.ticket,
                                                   all.substr(head, command.literal - head), true);
@@ -121,6 +123,7 @@ Task<Result<void>> Lane::send_stream(Group& group) {
 
 Task<Result<void>> Lane::send_stream_pieces(Group& group, session::Connection& connection) {
     Group::Command& command = group.commands.front();
+    command.sent_at = account_->environment.scheduler.now();
     command.ticket = connection.start_pieces("APPEND", command.literal == 0);
     auto agreed =
         co_await connection.write_piece(command.ticket, group.buffer, command.literal != 0);
@@ -210,13 +213,18 @@ Task<bool> Lane::send_again(Group& group, Group::Command& command, const session
     if (why.code != Code::throttled) co_return false;
     if (!asks_for_patience(why) || waiting_for_destination_.exhausted()) co_return false;
     if (stopped() || !destination_->connection().alive()) co_return false;
-    co_await waiting_for_destination_.wait(std::move(why), Side::destination);
+    // What was sent before the last wait ended has been answered for it: a whole pipeline may be.
+    if (command.sent_at >= waited_until_) {
+        co_await waiting_for_destination_.wait(std::move(why), Side::destination);
+        waited_until_ = account_->environment.scheduler.now();
+    }
     // A literal that waits for consent is a conversation of the appender's: again from the source.
     if (group.streamed || command.literal != 0) co_return false;
     if (stopped() || !destination_->connection().alive()) co_return false;
     const std::span<char> bytes(group.buffer.data() + command.begin, command.end - command.begin);
     command.written = false;
     group.job->out_of_order = true;  // what was sent behind it may have landed before it
+    command.sent_at = account_->environment.scheduler.now();
     command.ticket =
         destination_->connection().start_prepared("APPEND", bytes, true, &command.written);
     co_return true;

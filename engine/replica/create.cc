@@ -1,6 +1,7 @@
 #include "engine/replica/create.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "engine/base/text.h"
@@ -170,9 +171,10 @@ Task<Result<void>> create_missing(Account& account, std::unique_ptr<Session>& se
     for (Place& place : all) {
         if (!place.exists) missing.push_back(&place);
     }
-    enum class Names : std::uint8_t { as_planned, below_inbox, strict };
+    enum class Names : std::uint8_t { as_planned, once_more, below_inbox, strict };
     Names names = Names::as_planned;
     bool is_below_inbox = false;
+    std::map<const Place*, std::string> why;  // the last refusal of each
     Patience patience(account, 2);
     unsigned fruitless = 0;
     while (!missing.empty()) {
@@ -209,7 +211,7 @@ Task<Result<void>> create_missing(Account& account, std::unique_ptr<Session>& se
                 co_return std::unexpected(std::move(error));
             }
             account.log(report::LogLevel::info, error.text);
-            place->mapped_because = error.text;
+            why[place] = std::move(error.text);
             refused.push_back(place);
         }
         if (wait) {
@@ -222,9 +224,14 @@ Task<Result<void>> create_missing(Account& account, std::unique_ptr<Session>& se
             continue;
         }
         missing = std::move(refused);
+        // The name need not be the reason: a passing trouble must not change it for good.
+        if (names == Names::as_planned) {
+            names = Names::once_more;
+            continue;
+        }
         Listing naming = account.destination;
         const bool may_be_below =
-            names == Names::as_planned && may_lie_below_inbox(account.destination);
+            names == Names::once_more && may_lie_below_inbox(account.destination);
         if (may_be_below || is_below_inbox) naming.prefix = std::string("INBOX") + naming.separator;
         if (may_be_below) {
             names = Names::below_inbox;
@@ -242,7 +249,7 @@ Task<Result<void>> create_missing(Account& account, std::unique_ptr<Session>& se
         report::Refusal refusal;
         refusal.account = account.summary.account;
         refusal.mailbox = printable(box.display());
-        refusal.reason = place->mapped_because;
+        refusal.reason = why[place];
         refusal.count = box.messages.value_or(0);
         account.observer.message_refused(account.index, refusal);
         account.summary.refusals.push_back(std::move(refusal));

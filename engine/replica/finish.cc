@@ -23,6 +23,18 @@ struct ChangeKey {
     }
 };
 
+/// Its UIDs are not those that we know any more.
+std::optional<Error> made_anew(const Job& job, const SelectSink& selected) {
+    if (!selected.uid_validity || *selected.uid_validity == job.destination_uid_validity)
+        return std::nullopt;
+    return Error{Code::unavailable,
+                 Scope::mailbox,
+                 Retry::never,
+                 Outcome::not_done,
+                 {},
+                 "the destination's mailbox was made anew (UIDVALIDITY) in this pass; run again"};
+}
+
 }  // namespace
 
 Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
@@ -98,6 +110,7 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
                                           "tell the UIDs of what it took"))
             co_return std::unexpected(std::move(*later));
     }
+    if (auto other = made_anew(job, selected)) co_return std::unexpected(std::move(*other));
     const std::vector<Meta> there = metas.take();
     if (there.size() != job.unknown_uids.size() || job.out_of_order) {
         account_->log(report::LogLevel::info,
@@ -191,10 +204,13 @@ Task<Result<void>> Lane::store_flags(Job& job) {
     session::Ticket opening = destination_->start_change(std::move(*select), &selected);
     std::vector<Store> sent;
     std::optional<Error> error;
-    if (condstore) {
-        auto opened = co_await destination_->finish(opening);
-        if (!opened) co_return std::unexpected(std::move(opened).error());
+    auto opened = co_await destination_->finish(opening);
+    if (!opened) co_return std::unexpected(std::move(opened).error());
+    if (!opened->ok()) {
+        co_return std::unexpected(session::refusal(*opened, destination_->connection().peer(),
+                                                   "open " + printable(job.display)));
     }
+    if (auto other = made_anew(job, selected)) co_return std::unexpected(std::move(*other));
     for (auto& [key, uids] : stores) {
         std::sort(uids.begin(), uids.end());
         for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
@@ -212,12 +228,6 @@ Task<Result<void>> Lane::store_flags(Job& job) {
                                    .ticket = {}});
             }
         }
-    }
-    auto opened = co_await destination_->finish(opening);
-    if (!opened) error = std::move(opened).error();
-    if (opened && !opened->ok()) {
-        error = session::refusal(*opened, destination_->connection().peer(),
-                                 "open " + printable(job.display));
     }
     for (std::size_t i = 0; i < sent.size(); ++i) {  // it may grow
         auto reply = co_await destination_->finish(sent[i].ticket);

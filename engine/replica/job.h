@@ -117,6 +117,10 @@ struct Stranger {
 };
 
 struct Job {
+    /// Of its messages, those that are at the destination whatever becomes of this pass.
+    [[nodiscard]] std::uint64_t there_before() const {
+        return record.complete ? std::min(record.source_messages, messages) : 0;
+    }
     Place place;
     std::string display;      ///< the source's decoded name
     std::string source_name;  ///< wire
@@ -228,6 +232,7 @@ struct Group {
         std::size_t first_item = 0, items = 0;
         std::size_t literal = 0;  ///< synchronising: the literal's octets start here; else 0
         session::Ticket ticket;
+        Nanos sent_at{0};
         bool written = false;
     };
     std::shared_ptr<Job> job;

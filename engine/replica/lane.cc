@@ -506,6 +506,7 @@ void Lane::reset_job(Job& job) {
     job.strangers.reset();
     job.groups_open = job.windows_open = job.unsettled = 0;
     job.all_asked = false;
+    job.vanished = 0;
 }
 
 void Lane::give_up_job(Job& job, const Error& error) {
@@ -516,7 +517,7 @@ void Lane::give_up_job(Job& job, const Error& error) {
     refusal.account = account_->summary.account;
     refusal.mailbox = printable(job.display);
     refusal.reason = error.text;
-    refusal.count = job.messages;
+    refusal.count = job.messages - job.there_before();
     account_->observer.message_refused(account_->index, refusal);
     account_->summary.refusals.push_back(std::move(refusal));
     account_->observer.mailbox_finished(account_->index, job.display);

@@ -424,6 +424,12 @@ bool Listing::is_zimbra() const {
                                 to_lower(name->second).find("carbonio") != std::string::npos);
 }
 
+std::string Listing::display_of(std::string_view wire_name) const {
+    Mailbox box;
+    box.path = path_of(wire_name, separator, prefix);
+    return box.display();
+}
+
 Mailbox* Listing::find(std::string_view wire_name) {
     for (Mailbox& box : mailboxes) {
         if (box.name == wire_name || (is_inbox(box.name) && is_inbox(wire_name))) return &box;

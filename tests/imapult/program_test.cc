@@ -135,6 +135,9 @@ TEST_F(ProgramTest, UnreadableCommandLinesHaveNoJson) {
     EXPECT_EQ(run({"frobnicate"}), 2);
     EXPECT_EQ(run(copy({"--connections", "0"})), 2);
     EXPECT_EQ(run(copy({"--source-auth", "magic"})), 2);
+    EXPECT_EQ(run(copy({"--delete", "mirror", "--delete-to", ""})), 2);
+    EXPECT_THAT(err_.text(), HasSubstr("--delete-to: a value is needed"));
+    EXPECT_EQ(run(copy({"--include", ""})), 2);
     EXPECT_EQ(run({"migrate", "--source", "imaps://old.example.com"}), 2);
     EXPECT_EQ(runs_, 0);
 }

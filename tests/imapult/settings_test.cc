@@ -334,7 +334,7 @@ TEST_F(SettingsTest, ALimitThatIsNotNamedIsNone) {
 
 TEST_F(SettingsTest, ADeleteLimitIsUnderstoodOrRefused) {
     arguments_.delete_mirror = true;
-    for (const char* text : {"101%", "ten", "-1", "5,5", "5%,5%", "%", "5;6", ","}) {
+    for (const char* text : {"101%", "ten", "-1", "5,5", "5%,5%", "%", "5;6", ",", "10%,"}) {
         arguments_.delete_limit = text;
         EXPECT_THAT(bad(), Contains(HasSubstr("--delete-limit"))) << text;
     }

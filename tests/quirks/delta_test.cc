@@ -1,6 +1,8 @@
 // Delta passes (new messages, flags, deletions, moves, renames) at servers that push back, cut
 // their answers or take short lines only.
 
+#include <set>
+
 #include "quirks/world.h"
 
 namespace imapult::quirks {
@@ -165,6 +167,153 @@ TEST(DeltaQuirks, MovesAndDeletionsAtADestinationThatThrottles) {
             EXPECT_EQ(world.bodies("Set aside").size(), kMessages / 5);
         }
     }
+}
+
+/// Answers `NO …` to every STATUS, or to the nth only.
+imapd::Behaviour without_status(std::string_view why, unsigned nth, bool every) {
+    imapd::Behaviour b = imapd::standard();
+    b.hide("LIST-STATUS");
+    b.script.push_back({.command = "STATUS",
+                        .nth = nth,
+                        .every = every,
+                        .reply = "%t NO " + std::string(why) + "\r\n"});
+    return b;
+}
+
+TEST(DeltaQuirks, AStatusThatIsRefusedHidesNoMailbox) {
+    for (const char* why : {"Internal server error", "[INUSE] Mailbox is locked", "[SERVERBUG] Oops"}) {
+        for (const bool every : {false, true}) {
+            SCOPED_TRACE(std::string(why) + (every ? ", always" : ", once"));
+            World world(without_status(why, 1, every), imapd::standard());
+            world.fill();
+            expect_complete(world.copy());
+            EXPECT_EQ(world.difference(), "");
+            world.deliver("INBOX", World::mail("later"));
+            world.deliver("Work", World::mail("later, too"));
+            world.options.remove.mirror = true;
+            world.options.remove.percent_max = 100;
+            const auto second = world.copy();
+            expect_complete(second);
+            EXPECT_EQ(second.messages.deleted, 0U) << describe(second);
+            EXPECT_EQ(world.difference(), "");
+        }
+    }
+}
+
+TEST(DeltaQuirks, WhatTheDestinationDidNotCountIsNotEmpty) {
+    imapd::Behaviour negative = imapd::standard();
+    negative.negative_counts = true;
+    for (const imapd::Behaviour& to :
+         {negative, without_status("[INUSE] Mailbox is locked", 1, true)}) {
+        World world(imapd::standard(), to);
+        world.fill();
+        expect_complete(world.copy());
+        world.forget_ledger();
+        const auto again = world.copy();
+        expect_complete(again);
+        EXPECT_EQ(again.messages.copied, 0U) << describe(again);
+        EXPECT_EQ(world.difference(), "");
+        expect_quiet(world);
+    }
+}
+
+TEST(DeltaQuirks, MovesThatAreNotToldAreNotDoubled) {
+    for (const char* quirk : {"copyuid-empty", "copyuid-untagged"}) {
+        SCOPED_TRACE(quirk);
+        imapd::Behaviour to = imapd::standard();
+        ASSERT_TRUE(imapd::apply_quirk(quirk, to));
+        World world(imapd::standard(), to);
+        world.any_order = true;
+        world.fill();
+        expect_complete(world.copy());
+        world.options.remove.mirror = true;
+        world.options.remove.percent_max = 100;
+        for (const auto& message : world.source.messages(kUser, "Many")) {
+            if (message.uid % 3 != 0) continue;
+            world.source.add_message(kUser, "Work", *message.body, message.flags, message.date);
+            ASSERT_TRUE(world.source.expunge(kUser, "Many", message.uid));
+        }
+        expect_complete(world.copy());
+        EXPECT_EQ(world.difference(), "");
+        expect_quiet(world);
+    }
+}
+
+TEST(DeltaQuirks, TheLastCopyStaysWhereTheMailboxItWentToCannotBeRead) {
+    World world(imapd::standard(), imapd::standard());
+    world.fill();
+    expect_complete(world.copy());
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    const auto moved = world.source.messages(kUser, "Work").front();
+    world.source.add_message(kUser, "Many", *moved.body, moved.flags, moved.date);
+    ASSERT_TRUE(world.source.expunge(kUser, "Work", moved.uid));
+    const imapd::Behaviour open = *world.source.behaviour();
+    imapd::Behaviour closed = open;
+    world.options.lanes = 1;  // the largest mailbox is opened first
+    closed.script.push_back(
+        {.command = "EXAMINE", .nth = 1, .reply = "%t NO [NOPERM] Not for you\r\n"});
+    world.source.set_behaviour(closed);
+    const auto second = world.copy();
+    EXPECT_EQ(second.result, report::RunResult::partial) << describe(second);
+    EXPECT_EQ(second.messages.deleted, 0U) << describe(second);
+    EXPECT_EQ(world.bodies("Work").size(), 2U) << "the only copy of the message";
+    ASSERT_EQ(second.refusals.size(), 1U) << describe(second);
+    EXPECT_EQ(second.refusals[0].mailbox, "Many");
+    EXPECT_EQ(notices(second, report::NoticeKind::not_deleted).size(), 1U);
+    world.source.set_behaviour(open);
+    expect_complete(world.copy());
+    EXPECT_EQ(world.difference(), "");
+}
+
+TEST(DeltaQuirks, ARefusedStoreIsTriedWordByWord) {
+    for (const bool once : {true, false}) {
+        SCOPED_TRACE(once ? "a passing trouble" : "no more keywords");
+        World world(imapd::standard(), imapd::standard());
+        first_copy(world);
+        imapd::Behaviour to = *world.destination.behaviour();
+        if (once) {
+            to.script.push_back(
+                {.command = "UID STORE", .nth = 1, .reply = "%t NO Internal server error\r\n"});
+        } else {
+            to.keyword_forbidden = "!";
+        }
+        world.destination.set_behaviour(to);
+        for (const std::uint32_t uid : uids(world, "Box")) {
+            if (uid % 7 == 0)
+                world.source.set_flags(kUser, "Box", uid, {"\\Seen", once ? "fine" : "not!"});
+        }
+        expect_complete(world.copy());
+        const auto plain = [&](const imapd::Message& m) {
+            imapd::NewMessage expected{m.body, m.flags, m.date, {}};
+            if (!once) expected.flags.remove("not!");
+            return expected;
+        };
+        EXPECT_EQ(world.difference(plain), "");
+    }
+}
+
+TEST(DeltaQuirks, ABackupThatWasPutBackHidesNothing) {
+    World world(imapd::standard(), imapd::standard());
+    first_copy(world);
+    const auto before = world.source.snapshot();
+    for (const std::uint32_t uid : uids(world, "Box"))
+        world.source.set_flags(kUser, "Box", uid, {"\\Seen"});
+    for (int i = 0; i < 5; ++i) world.deliver("Box", World::mail("lost-" + std::to_string(i)));
+    expect_complete(world.copy());
+    world.options.remove.mirror = false;
+    world.source.restore(before);
+    for (int i = 0; i < 2; ++i) world.deliver("Box", World::mail("other-" + std::to_string(i)));
+    world.source.set_flags(kUser, "Box", 2, {"\\Flagged"});
+    const auto after = world.copy();
+    expect_complete(after);
+    std::set<std::string> there;
+    for (const std::string& body : world.bodies("Box")) {
+        EXPECT_TRUE(there.insert(body).second) << "twice";
+    }
+    for (const auto& message : world.source.messages(kUser, "Box"))
+        EXPECT_TRUE(there.contains(*message.body)) << "lost: " << message.uid;
+    EXPECT_EQ(world.bodies("Box").size(), kMessages + 7);
 }
 
 }  // namespace

@@ -444,6 +444,20 @@ std::string_view name_of(Verb verb) {
     return "";
 }
 
+namespace {
+/// `--delete-to "$UNSET"` must not mean what the option's absence means.
+void refuse_empty_values(const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+        const auto& values = option->results();
+        if (std::ranges::any_of(values, &std::string::empty)) {
+            throw CLI::ValidationError(option->get_name(),
+                                       "a value is needed, and the one given is empty");
+        }
+    }
+    for (const CLI::App* parsed : app.get_subcommands()) refuse_empty_values(*parsed);
+}
+}  // namespace
+
 std::expected<CommandLine, std::string> parse_command_line(
     const std::vector<std::string>& arguments, const std::vector<Registrar>& registrars,
     std::string& out) {
@@ -461,6 +475,7 @@ std::expected<CommandLine, std::string> parse_command_line(
     try {
         // CLI11 takes them from the back.
         app.parse(std::vector<std::string>(all.rbegin(), all.rend()));
+        refuse_empty_values(app);
     } catch (const CLI::CallForAllHelp&) {
         out += app.help("", CLI::AppFormatMode::All);
         line.verb = Verb::none;

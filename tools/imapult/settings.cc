@@ -633,7 +633,7 @@ Result<campaign::DeletePolicy> parse_delete_limit(std::string_view text) {
     campaign::DeletePolicy policy;
     policy.percent_max.reset();
     policy.messages_max.reset();
-    bool fine = !text.empty();
+    bool fine = !text.empty() && !text.ends_with(',');
     while (fine && !text.empty()) {
         const std::size_t comma = std::min(text.find(','), text.size());
         std::string_view part = trim(text.substr(0, comma));

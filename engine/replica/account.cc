@@ -123,6 +123,7 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
         return false;
     }
     if (there->uid_validity && *there->uid_validity != record.destination_uid_validity) {
+        if (record.source_messages == 0 && record.gone == 0) return false;  // nothing was in it
         account.notice(display, report::NoticeKind::uid_validity,
                        "the destination's mailbox was made anew (UIDVALIDITY changed); its "
                        "messages are recognised "

@@ -244,13 +244,13 @@ void Lane::give_back(Job& job, const std::shared_ptr<Window>& window, std::size_
 /// The tagged OK: receipts, and the intent goes with its last message, in one atomic batch.
 void Lane::receipt(Group& group, const Group::Command& command, const session::Reply& reply) {
     Job& job = *group.job;
+    dedup::Batch batch;
     std::vector<std::uint32_t> uids;
     if (reply.code == imap::ResponseCode::append_uid && !reply.numbers.empty() &&
         reply.numbers[0] == job.destination_uid_validity) {
         auto parsed = imap::UidSet::parse_ordered(reply.uid_set, command.items);
         if (parsed && parsed->size() == command.items) uids = std::move(*parsed);
     }
-    dedup::Batch batch;
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < command.items; ++i) {
         const Group::Item& item = group.items[command.first_item + i];

@@ -132,6 +132,7 @@ class Lane {
 
     // remove.cc: deletions
     Task<Result<void>> remove_gone(std::shared_ptr<Job> job);
+    Task<Result<std::uint64_t>> forget_absent(Job& job, std::vector<dedup::MessageRecord>& wanted);
     void spare_possible_moves(Job& job, std::vector<dedup::MessageRecord>& wanted);
     Task<Result<void>> remove_messages(Job& job, std::vector<dedup::MessageRecord> records);
     Task<Result<void>> expunge(Job& job, const std::string& to,

@@ -97,18 +97,26 @@ Task<Result<void>> Lane::read_predecessor(Job& job) {
 }
 
 /// What STATUS did not tell of the destination's mailbox when it was listed (NO, or a number that
-/// is none) is no "empty": EXAMINE tells.
+/// is none) is no "empty": SELECT tells.
 Task<Result<void>> Lane::know_destination(Job& job) {
-    if (job.destination_told) co_return Result<void>{};
+    // Courier makes up the UIDVALIDITY of an INBOX that nobody has opened each time it is asked.
+    const bool made_up = job.record_is_new && job.destination_messages == 0 &&
+                         equal_ignoring_case(job.place.name, "INBOX") &&
+                         !destination_->capabilities().has("CONDSTORE");
+    if (job.destination_told && (!made_up || account_->options.dry_run)) co_return Result<void>{};
     co_await select_lock_.take(1);
     SelectSink selected;
-    auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
+    // Not EXAMINE: Courier has no UNSELECT, and appends nothing to what is selected read-only.
+    auto select = imap::destination::select(job.place.name, false, destination_->encoding());
     Result<session::Reply> opened;
-    if (examine) opened = co_await destination_->execute(std::move(*examine), &selected);
+    if (select) {
+        opened = co_await destination_->finish(
+            destination_->start_change(std::move(*select), &selected));
+    }
     if (opened && opened->ok() && destination_->capabilities().has("UNSELECT"))
         (void)co_await destination_->execute(imap::source::unselect());
     select_lock_.give(1);
-    if (!examine) co_return std::unexpected(std::move(examine).error());
+    if (!select) co_return std::unexpected(std::move(select).error());
     if (!opened) co_return std::unexpected(std::move(opened).error());
     if (!opened->ok()) {
         co_return std::unexpected(session::refusal(*opened, destination_->connection().peer(),

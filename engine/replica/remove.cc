@@ -114,6 +114,11 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
     if (!spared) co_return spared;
     spare_possible_moves(*job, wanted);
     if (blows_fuse(policy, wanted.size(), listed->all)) {
+        auto absent = co_await forget_absent(*job, wanted);
+        if (!absent) co_return std::unexpected(std::move(absent).error());
+        listed->all -= std::min(listed->all, *absent);
+    }
+    if (blows_fuse(policy, wanted.size(), listed->all)) {
         job->kept_by_limit = wanted.size();
         if (!std::exchange(job->told_limit, true)) {
             account_->notice(printable(job->display), report::NoticeKind::delete_limit,
@@ -144,6 +149,64 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
     }
     if (all.empty()) co_return co_await unmark(*job, {});
     co_return co_await remove_messages(*job, std::move(all));
+}
+
+/// Copies that somebody has deleted at the destination already are not for the fuse to count:
+/// leaves them out of `wanted` and forgets them; how many.
+Task<Result<std::uint64_t>> Lane::forget_absent(Job& job,
+                                                std::vector<dedup::MessageRecord>& wanted) {
+    std::vector<std::uint32_t> uids;
+    for (const dedup::MessageRecord& record : wanted) {
+        if (record.destination_uid != 0) uids.push_back(record.destination_uid);
+    }
+    std::sort(uids.begin(), uids.end());
+    uids.erase(std::unique(uids.begin(), uids.end()), uids.end());
+    if (uids.empty()) co_return 0U;
+    SelectSink selected;
+    FlagTable table;
+    FlagSink there(1, UINT32_MAX, table);
+    auto examine =
+        imap::source::examine(job.record.destination_name, {}, destination_->encoding());
+    if (!examine) co_return std::unexpected(std::move(examine).error());
+    session::Ticket opened = destination_->start(std::move(*examine), &selected);
+    imap::FetchItems items;
+    items.flags = true;
+    std::vector<session::Ticket> asked;
+    for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
+        auto fetch = imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
+        if (fetch) asked.push_back(destination_->start(std::move(*fetch), &there));
+    }
+    bool sure = true;
+    std::optional<Error> error;
+    asked.insert(asked.begin(), opened);
+    for (session::Ticket& ticket : asked) {
+        auto reply = co_await destination_->finish(ticket);
+        if (!reply) {
+            if (!error) error = std::move(reply).error();
+            continue;
+        }
+        if (auto later = session::put_off(*reply, destination_->connection().peer(),
+                                          "tell which copies it has"))
+            error = std::move(*later);
+        sure = sure && reply->ok();
+    }
+    if (error) co_return std::unexpected(std::move(*error));
+    if (!sure || (selected.uid_validity &&
+                  *selected.uid_validity != job.record.destination_uid_validity))
+        co_return 0U;
+    std::set<std::uint32_t> present;
+    for (const FlagSink::Entry& entry : there.take()) present.insert(entry.uid);
+    dedup::Batch batch;
+    const std::uint64_t absent = std::erase_if(wanted, [&](const dedup::MessageRecord& record) {
+        if (record.destination_uid == 0 || present.contains(record.destination_uid)) return false;
+        batch.erase_message(job.record.id, record.source_uid);
+        return true;
+    });
+    if (absent == 0 || account_->options.dry_run) co_return absent;
+    job.record.gone -= std::min(job.record.gone, static_cast<std::uint32_t>(absent));
+    batch.put_mailbox(job.record);
+    account_->writer.commit(std::move(batch));
+    co_return absent;
 }
 
 /// What is gone here may have been moved to where it could not be copied from.

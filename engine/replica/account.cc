@@ -546,12 +546,17 @@ Task<void> store_pass(Run& run, std::int64_t started) {
     account.writer.commit(std::move(batch));
 }
 
-Placement place_run(Run& run) {
+enum class Renamings : std::uint8_t { stay, end };
+
+/// `end`: what stands under a temporary name at the destination gets its own.
+Placement place_run(Run& run, Renamings renamings = Renamings::stay) {
     return place_mailboxes(
         run.account.source, run.account.destination, run.account.options.names,
-        [&run](const std::string& name) {
+        [&run, renamings](const std::string& name) {
             const dedup::MailboxRecord* record = find_record(run, name);
-            return record != nullptr ? record->destination_name : std::string();
+            const bool remembered = record != nullptr && (renamings == Renamings::stay ||
+                                                          !is_renaming(record->destination_name));
+            return remembered ? record->destination_name : std::string();
         },
         [&run](std::string_view name) { return run.account.translation().of(name); });
 }
@@ -635,7 +640,7 @@ Task<void> copy_steps(Run& run) {
     if (account.stopping()) co_return;
     if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     if (!account.destination_skipped) {
-        const std::function<Placement()> place = [&run] { return place_run(run); };
+        const std::function<Placement()> place = [&run] { return place_run(run, Renamings::end); };
         auto renamed = co_await rename_patiently(run, place);
         if (account.stopping()) co_return;
         if (!renamed) co_return account.give_up(std::move(renamed).error(), std::nullopt);

@@ -53,6 +53,7 @@ class Simulation {
     void change_source(std::size_t account, bool meanwhile);
     void message_left(std::size_t account, const std::string& box, const imapd::Message& message);
     void rename_or_remove(std::size_t account, const std::string& box);
+    void use_name_again(std::size_t account, const std::string& box, const std::string& renamed);
     void change_destination(std::size_t account);
     void make_anew(std::size_t account, bool at_source);
     Task<void> users_meanwhile(runtime::Event& finished, const bool& done);

@@ -134,6 +134,21 @@ void Simulation::rename_or_remove(std::size_t account, const std::string& box) {
             mailbox.maybe[content] += count;
     }
     truth.merge(renamed);
+    if (random_.chance(0.4)) use_name_again(account, box, to);
+}
+
+/// Another mailbox gets the name that a renamed one had.
+void Simulation::use_name_again(std::size_t account, const std::string& box,
+                                const std::string& renamed) {
+    const std::string& name = accounts_[account];
+    if (!source_.create(name, box)) return;
+    source_.add_message(name, box, generator_.next());
+    remember_flags(account, source_.messages(name, box).back());
+    // Where the destination cannot rename, what was copied before stays beside it.
+    MailboxTruth& truth = truth_[account].mailboxes[inbox_folded(box)];
+    truth.maybe = truth_[account].mailboxes[inbox_folded(renamed)].maybe;
+    for (const auto& message : source_.messages(name, renamed))
+        ++truth.maybe[content_of(*message.body)];
 }
 
 /// Users of the destination get mail of their own and mark messages.

@@ -171,7 +171,7 @@ std::shared_ptr<Mailbox> Data::create(Account& account, std::string_view name, c
         }
     }
     auto box = std::make_shared<Mailbox>();
-    box->uidvalidity = next_uidvalidity++;
+    box->uidvalidity = b.one_uidvalidity ? 1 : next_uidvalidity++;
     box->id = "F" + std::to_string(next_mailbox++);
     account.mailboxes[std::string(name)] = box;
     if (!b.shared_prefix.empty() && name.starts_with(b.shared_prefix)) {

@@ -148,8 +148,7 @@ std::shared_ptr<Job> job_of(Account& account, const dedup::MailboxRecord& record
 std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
     std::optional<dedup::MailboxId> found;
     for (const dedup::MailboxRecord& record : run.records) {
-        const bool ends_here = record.archived || record.source_uid_validity != job.uid_validity;
-        if (ends_here && record.id != job.record.id && record.source_name == job.source_name &&
+        if (record.id != job.record.id && record.source_name == job.source_name &&
             record.destination_name == job.place.name &&
             record.destination_uid_validity == job.destination_uid_validity)
             found = std::max(found.value_or(0), record.id);

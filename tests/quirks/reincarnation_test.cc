@@ -1,0 +1,89 @@
+// Mailboxes of the source that were made anew (another UIDVALIDITY), or are gone and still listed.
+
+#include "quirks/world.h"
+
+namespace imapult::quirks {
+namespace {
+
+std::vector<std::uint32_t> uids(const imapd::Store& store, std::string_view mailbox) {
+    std::vector<std::uint32_t> out;
+    for (const auto& message : store.messages(kUser, mailbox)) out.push_back(message.uid);
+    return out;
+}
+
+std::vector<std::string> flags(const imapd::Store& store, std::string_view mailbox) {
+    std::vector<std::string> out;
+    for (const auto& message : store.messages(kUser, mailbox)) out.push_back(message.flags.text());
+    return out;
+}
+
+void set_flags(imapd::Store& store, std::string_view mailbox, std::size_t nth,
+               const imapd::FlagSet& to) {
+    ASSERT_TRUE(store.set_flags(kUser, mailbox, uids(store, mailbox).at(nth), to));
+}
+
+/// A first copy of "A", whose `count` messages are read and carry a keyword.
+void first_copy(World& world, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+        world.deliver("A", World::mail("a-" + std::to_string(i)), {"\\Seen", "k1"});
+    expect_complete(world.copy());
+    ASSERT_EQ(world.difference(), "");
+}
+
+TEST(Reincarnation, FlagsOfAMailboxMadeAnewAreComparedWithThoseCarriedOverBefore) {
+    World world(imapd::standard(), imapd::standard());
+    first_copy(world, 6);
+    set_flags(world.destination, "A", 0, {"k1"});  // a user of the destination marks it unread
+    set_flags(world.destination, "A", 4, {"\\Seen", "k1", "own"});
+    ASSERT_TRUE(world.source.reset_uidvalidity(kUser, "A"));
+    set_flags(world.source, "A", 2, {"k1"});
+    set_flags(world.source, "A", 3, {"\\Seen"});
+    set_flags(world.source, "A", 4, {"\\Flagged", "k1"});
+    const std::vector<std::string> wanted{"k1",     "\\Seen k1",        "k1",
+                                          "\\Seen", "\\Flagged k1 own", "\\Seen k1"};
+    const auto second = world.copy();
+    expect_complete(second);
+    EXPECT_EQ(second.messages.adopted, 6U) << describe(second);
+    EXPECT_EQ(second.messages.flags_updated, 3U) << describe(second);
+    EXPECT_EQ(flags(world.destination, "A"), wanted);
+    const auto third = world.copy();
+    expect_complete(third);
+    EXPECT_EQ(third.messages.flags_updated, 0U) << describe(third);
+    EXPECT_EQ(flags(world.destination, "A"), wanted);
+}
+
+TEST(Reincarnation, FlagsOnTheirWayWhenTheDestinationWentAwayAreNotLost) {
+    World world(imapd::standard(), imapd::standard());
+    first_copy(world, 6);
+    set_flags(world.destination, "A", 0, {"k1"});
+    ASSERT_TRUE(world.source.reset_uidvalidity(kUser, "A"));
+    set_flags(world.source, "A", 2, {"k1"});
+    set_flags(world.source, "A", 3, {"\\Seen"});
+    const imapd::Behaviour calm = *world.destination.behaviour();
+    imapd::Behaviour broken = calm;
+    broken.script.push_back({.command = "UID STORE", .every = true, .reply = "", .close = true});
+    world.destination.set_behaviour(broken);
+    EXPECT_NE(world.copy().result, report::RunResult::complete);
+    world.destination.set_behaviour(calm);
+    set_flags(world.source, "A", 5, {});  // and once more
+    expect_complete(world.copy());
+    const std::vector<std::string> wanted{"k1", "\\Seen k1", "k1", "\\Seen", "\\Seen k1", ""};
+    EXPECT_EQ(flags(world.destination, "A"), wanted);
+}
+
+TEST(Reincarnation, FlagsOfAMailboxThatWasPutBackAreComparedWithThoseCarriedOverBefore) {
+    World world(imapd::standard(), imapd::standard());
+    for (int i = 0; i < 4; ++i) world.deliver("A", World::mail("a-" + std::to_string(i)), {"k1"});
+    const imapd::Snapshot backup = world.source.snapshot();
+    world.deliver("A", World::mail("lost"));
+    expect_complete(world.copy());
+    set_flags(world.destination, "A", 0, {});  // by a user of the destination
+    world.source.restore(backup);
+    const auto second = world.copy();
+    expect_complete(second);
+    EXPECT_EQ(second.messages.adopted, 4U) << describe(second);
+    EXPECT_EQ(flags(world.destination, "A"), (std::vector<std::string>{"", "k1", "k1", "k1", ""}));
+}
+
+}  // namespace
+}  // namespace imapult::quirks

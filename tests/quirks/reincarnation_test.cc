@@ -85,5 +85,66 @@ TEST(Reincarnation, FlagsOfAMailboxThatWasPutBackAreComparedWithThoseCarriedOver
     EXPECT_EQ(flags(world.destination, "A"), (std::vector<std::string>{"", "k1", "k1", "k1", ""}));
 }
 
+/// "A" with a child was copied, and is deleted at a source that lists it all the same.
+void delete_parent(World& world) {
+    world.deliver("A/B", World::mail("child"));
+    first_copy(world, 6);
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    ASSERT_TRUE(world.source.remove(kUser, "A"));
+    ASSERT_TRUE(world.source.create(kUser, "A", {"", true, false}));
+    imapd::Behaviour as_dovecot = *world.source.behaviour();
+    as_dovecot.noselect_untold = true;
+    world.source.set_behaviour(as_dovecot);
+}
+
+TEST(StillListed, ADeletedMailboxThatIsListedIsGoneAndNoFailure) {
+    World world(imapd::standard(), imapd::standard());
+    delete_parent(world);
+    const auto second = world.copy();
+    expect_complete(second);
+    EXPECT_EQ(second.messages.deleted, 6U) << describe(second);
+    EXPECT_TRUE(world.bodies("A").empty());
+    EXPECT_EQ(world.bodies("A/B").size(), 1U);
+    expect_complete(world.copy());
+}
+
+TEST(StillListed, OnePlainRefusalOfStatusIsNoDeletion) {
+    // No STATUS data with LIST, and then NO to the first STATUS for each.
+    imapd::Behaviour b = imapd::standard();
+    b.hide("LIST-STATUS");
+    World world(b, imapd::standard());
+    first_copy(world, 6);
+    world.deliver("A", World::mail("new"));
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    for (const unsigned nth : {1U, 2U, 3U, 4U}) {
+        SCOPED_TRACE(nth);
+        imapd::Behaviour once = b;
+        once.script.push_back(
+            {.command = "STATUS", .nth = nth, .reply = "%t NO Mailbox doesn't exist\r\n"});
+        world.source.set_behaviour(once);
+        const auto again = world.copy();
+        expect_complete(again);
+        EXPECT_EQ(again.messages.deleted, 0U) << describe(again);
+        EXPECT_EQ(world.bodies("A").size(), 7U);
+    }
+}
+
+TEST(StillListed, AMailboxThatCannotBeReadIsStillThere) {
+    // STATUS and EXAMINE say NO, for a reason that is not that there is none.
+    World world(imapd::standard(), imapd::standard());
+    delete_parent(world);
+    imapd::Behaviour broken = *world.source.behaviour();
+    for (const char* command : {"STATUS", "EXAMINE"})
+        broken.script.push_back(
+            {.command = command, .every = true, .reply = "%t NO Unable to open it\r\n"});
+    world.source.set_behaviour(broken);
+    const auto second = world.copy();
+    EXPECT_EQ(second.result, report::RunResult::partial) << describe(second);
+    EXPECT_EQ(second.messages.deleted, 0U) << describe(second);
+    EXPECT_EQ(world.bodies("A").size(), 6U);
+}
+
 }  // namespace
 }  // namespace imapult::quirks

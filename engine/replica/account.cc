@@ -109,8 +109,7 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
         return false;
     }
     const bool went_back = box.uid_next && *box.uid_next < record.source_uid_next &&
-                           box.highest_modseq &&
-                           *box.highest_modseq < record.source_highest_modseq;
+                           box.highest_modseq && *box.highest_modseq < record.source_highest_modseq;
     if (went_back) {
         account.notice(display, report::NoticeKind::uid_validity,
                        "the source's mailbox was put back to an earlier state (UIDNEXT and "
@@ -263,11 +262,12 @@ void plan_jobs(Run& run) {
             account.forget_refusals(old.id, archived);
             if (settled || replaced) continue;
         }
-        account.notice(printable(record.source_name), report::NoticeKind::mailbox_gone,
+        const std::string display = account.source.display_of(record.source_name);
+        account.notice(printable(display), report::NoticeKind::mailbox_gone,
                        same ? "the mailbox is gone at the source; its copy was left as it is"
                             : "the mailbox is gone at the source, and so is its copy");
         if (!same) continue;
-        run.orphans.push_back(job_of(account, record, printable(record.source_name)));
+        run.orphans.push_back(job_of(account, record, display));
         run.orphans.back()->orphan = true;
     }
     if (!archived.empty() && !account.options.dry_run) account.writer.commit(std::move(archived));
@@ -402,11 +402,10 @@ JobQueue to_remove(const Run& run) {
 /// Whether a mailbox may have received messages that this pass has not copied: what is gone
 /// elsewhere may be there, and its copy the only one.
 bool has_missed_arrivals(const Run& run) {
-    const bool unplaced =
-        std::ranges::any_of(run.placement.places, [&](const Place& place) {
-            const Mailbox& box = run.account.source.mailboxes[place.source];
-            return place.name.empty() && box.messages.value_or(1) > 0;
-        });
+    const bool unplaced = std::ranges::any_of(run.placement.places, [&](const Place& place) {
+        const Mailbox& box = run.account.source.mailboxes[place.source];
+        return place.name.empty() && box.messages.value_or(1) > 0;
+    });
     return unplaced || std::ranges::any_of(run.jobs, [](const auto& job) {
                const bool none_came = job->record.complete && job->uid_next > 0 &&
                                       job->uid_next == job->record.source_uid_next;

@@ -460,6 +460,12 @@ Mailbox* Listing::find(std::string_view wire_name) {
     return nullptr;
 }
 
+std::string Listing::display_of(std::string_view wire_name) const {
+    Mailbox box;
+    box.path = path_of(wire_name, separator, prefix);
+    return box.display();
+}
+
 Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> known,
                                      SpaceSet spaces, bool careful) {
     const imap::CapabilitySet& can = session.capabilities();

@@ -72,6 +72,8 @@ struct Listing {
     [[nodiscard]] bool is_zimbra() const;
 
     [[nodiscard]] Mailbox* find(std::string_view wire_name);
+    /// Mailbox::display() of a mailbox of the personal namespace that need not be listed any more.
+    [[nodiscard]] std::string display_of(std::string_view wire_name) const;
     /// There is such a mailbox, and it may hold messages.
     [[nodiscard]] bool holds(std::string_view wire_name) {
         const Mailbox* box = find(wire_name);

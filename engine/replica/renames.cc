@@ -252,9 +252,12 @@ class Renames {
              equal_ignoring_case(record.destination_name, "INBOX"))) {
             co_return false;  // its messages are carried over instead
         }
-        const std::string words = "was \"" + printable(record.source_name) + "\" at the source";
+        const std::string words = "was \"" +
+                                  printable(account_.source.display_of(record.source_name)) +
+                                  "\" at the source";
         if (account_.options.dry_run) {
             record.source_name = renaming.now->name;
+            ++account_.summary.mailboxes.renamed;
             tell(renaming, words + "; to be renamed at the destination");
             co_return true;
         }

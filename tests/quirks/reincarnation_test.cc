@@ -146,5 +146,29 @@ TEST(StillListed, AMailboxThatCannotBeReadIsStillThere) {
     EXPECT_EQ(world.bodies("A").size(), 6U);
 }
 
+TEST(Names, OfMailboxesThatAreGoneOrRenamedAreToldDecoded) {
+    imapd::Behaviour b = imapd::standard();
+    b.prefix = "INBOX.";
+    b.separator = '.';
+    World world(b, imapd::standard());
+    world.deliver("INBOX.Entw&APw-rfe.Alt", World::mail("gone"));
+    world.deliver("INBOX.Entw&APw-rfe.Neu", World::mail("renamed"));
+    expect_complete(world.copy());
+    ASSERT_TRUE(world.source.remove(kUser, "INBOX.Entw&APw-rfe.Alt"));
+    ASSERT_TRUE(world.source.rename(kUser, "INBOX.Entw&APw-rfe.Neu", "INBOX.&ANw-ber"));
+    const auto second = world.copy();
+    expect_complete(second);
+    std::vector<std::string> gone;
+    for (const report::Notice& notice : second.notices) {
+        if (notice.kind != report::NoticeKind::mailbox_renamed) gone.push_back(notice.mailbox);
+    }
+    EXPECT_THAT(gone, ::testing::Each("Entw\xC3\xBC"
+                                      "rfe/Alt"));
+    EXPECT_FALSE(gone.empty());
+    EXPECT_THAT(notices(second, report::NoticeKind::mailbox_renamed),
+                ::testing::Contains(::testing::HasSubstr("was \"Entw\xC3\xBC"
+                                                         "rfe/Neu\"")));
+}
+
 }  // namespace
 }  // namespace imapult::quirks

@@ -109,8 +109,7 @@ bool same_incarnation(Account& account, const Mailbox& box, const Mailbox* there
         return false;
     }
     const bool went_back = box.uid_next && *box.uid_next < record.source_uid_next &&
-                           box.highest_modseq &&
-                           *box.highest_modseq < record.source_highest_modseq;
+                           box.highest_modseq && *box.highest_modseq < record.source_highest_modseq;
     if (went_back) {
         account.notice(display, report::NoticeKind::uid_validity,
                        "the source's mailbox was put back to an earlier state (UIDNEXT and "
@@ -149,8 +148,7 @@ std::shared_ptr<Job> job_of(Account& account, const dedup::MailboxRecord& record
 std::optional<dedup::MailboxId> predecessor_of(const Run& run, const Job& job) {
     std::optional<dedup::MailboxId> found;
     for (const dedup::MailboxRecord& record : run.records) {
-        const bool ends_here = record.archived || record.source_uid_validity != job.uid_validity;
-        if (ends_here && record.id != job.record.id && record.source_name == job.source_name &&
+        if (record.id != job.record.id && record.source_name == job.source_name &&
             record.destination_name == job.place.name &&
             record.destination_uid_validity == job.destination_uid_validity)
             found = std::max(found.value_or(0), record.id);
@@ -428,11 +426,10 @@ JobQueue to_remove(const Run& run) {
 /// Whether a mailbox may have received messages that this pass has not copied: what is gone
 /// elsewhere may be there, and its copy the only one.
 bool has_missed_arrivals(const Run& run) {
-    const bool unplaced =
-        std::ranges::any_of(run.placement.places, [&](const Place& place) {
-            const Mailbox& box = run.account.source.mailboxes[place.source];
-            return place.name.empty() && box.messages.value_or(1) > 0;
-        });
+    const bool unplaced = std::ranges::any_of(run.placement.places, [&](const Place& place) {
+        const Mailbox& box = run.account.source.mailboxes[place.source];
+        return place.name.empty() && box.messages.value_or(1) > 0;
+    });
     return unplaced || std::ranges::any_of(run.jobs, [](const auto& job) {
                const bool none_came = job->record.complete && job->uid_next > 0 &&
                                       job->uid_next == job->record.source_uid_next;

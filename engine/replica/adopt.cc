@@ -22,6 +22,37 @@ constexpr int kSettleRoundsMax = 30;
 constexpr std::uint64_t kUidsPerMessage = 16;  ///< more than these are listed, not guessed
 constexpr std::string_view kTellState = "tell what the mailbox holds";
 
+const Before* find_before(const Job& job, std::uint32_t destination_uid) {
+    const auto at =
+        std::ranges::lower_bound(job.before, destination_uid, {}, &Before::destination_uid);
+    return at != job.before.end() && at->destination_uid == destination_uid ? &*at : nullptr;
+}
+
+/// What makes the copy's flags those that it should have: the source's, as far as the source has
+/// changed them since they were carried over last, where that is known. Else what the copy has not
+/// is added, and of what we sent it with (`sent`) is taken away what the source has no more.
+/// `record` gets the base that stands until this is stored: a crash in between must not lose it.
+FlagsDue flags_of_found(const Job& job, dedup::MessageRecord& record, const Flags& now,
+                        const Flags& there, const std::optional<Flags>& sent) {
+    FlagsDue due;
+    if (const Before* before = find_before(job, record.destination_uid)) {
+        record.base = job.flags.at(before->base);
+        if (before->storing) record.storing = job.flags.at(*before->storing);
+        due = flags_due(record, now);
+        due.add = minus(due.add, there);
+        due.remove = minus(due.remove, minus(due.remove, there));
+    } else {
+        due.add = minus(now, there);
+        if (sent) due.remove = minus(*sent, now);
+        record.base = minus(is_empty(due.remove) ? now : *sent, due.add);
+    }
+    if (is_empty(due)) {
+        record.base = now;
+        record.storing.reset();
+    }
+    return due;
+}
+
 /// STATUS's UIDNEXT of one mailbox.
 class NextSink final : public session::Sink {
   public:
@@ -252,8 +283,7 @@ Task<Result<void>> Lane::match(Job& job, imap::UidSet unknown,
     co_return Result<void>{};
 }
 
-/// Receipts for what was found; the old intents are answered with the same batch. Flags that the
-/// source has and the copy has not are added; only those we sent it with are taken away again.
+/// Receipts for what was found; the old intents are answered with the same batch.
 Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
                                  const std::map<std::uint32_t, std::uint32_t>& destination_flags) {
     std::map<std::uint32_t, std::uint32_t> found;
@@ -272,7 +302,8 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         dedup::MessageRecord record;
         record.source_uid = meta.uid;
         record.destination_uid = place->second;
-        const bool copied = ours || job.copied_before.contains(place->second);
+        const Before* before = find_before(job, place->second);
+        const bool copied = ours || (before != nullptr && before->ours);
         record.state = copied ? dedup::MessageState::copied : dedup::MessageState::adopted;
         if (job.repaired.contains(meta.uid)) record.state = dedup::MessageState::repaired;
         record.size = meta.size;
@@ -283,14 +314,11 @@ Task<void> Lane::receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
         if (const auto flags = destination_flags.find(place->second);
             flags != destination_flags.end()) {
             const Flags now = record.base;
-            const Flags add = minus(now, job.flags.at(flags->second));
-            Flags remove;
-            if (ours && sent->second) remove = minus(*sent->second, now);
-            if (!is_empty(add) || !is_empty(remove)) {
-                job.flag_changes.push_back({meta.uid, place->second, add, remove, now});
-                // Until they are stored (finish.cc) the base is what both sides have: a crash in
-                // between would lose them.
-                record.base = minus(is_empty(remove) ? now : *sent->second, add);
+            FlagsDue due = flags_of_found(job, record, now, job.flags.at(flags->second),
+                                          ours ? sent->second : std::nullopt);
+            if (!is_empty(due)) {
+                job.flag_changes.push_back(
+                    {meta.uid, place->second, std::move(due.add), std::move(due.remove), now});
             }
         }
         batch.put_message(job.record.id, record);

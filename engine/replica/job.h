@@ -110,6 +110,15 @@ inline constexpr std::uint64_t kUidsBelievedMax = 4'000'000;
 /// Connections that may end while one message is in flight; then the message is given up.
 inline constexpr unsigned kLossesMax = 5;
 
+/// A copy that was made or adopted before the source's mailbox was made anew. Flags: indices into
+/// Job::flags.
+struct Before {
+    std::uint32_t destination_uid = 0;
+    std::uint32_t base = 0;
+    std::optional<std::uint32_t> storing;
+    bool ours = false;  ///< dedup::is_ours
+};
+
 /// A message of the destination that the ledger does not know (repair_append.cc).
 struct Stranger {
     dedup::Candidate candidate;
@@ -127,9 +136,9 @@ struct Job {
     dedup::MailboxRecord record;
     bool record_is_new = false;
     /// Before the source's mailbox was made anew: what we copied then is ours when it is found
-    /// again.
+    /// again, and its flags are compared with those that were carried over then.
     std::optional<dedup::MailboxId> predecessor;
-    imap::UidSet copied_before;  ///< at the destination
+    std::vector<Before> before;  ///< in rising destination UID
     // Gmail (labels.h).
     std::optional<LabelView> labels;
     std::vector<std::uint32_t> promote;   ///< source UIDs, represented by what is gone

@@ -493,7 +493,10 @@ void Lane::reset_job(Job& job) {
     job.moves.clear();
     job.put_off.clear();
     job.moves_carried = 0;
-    if (!job.survey.done) job.flags = FlagTable();
+    if (!job.survey.done) {
+        job.flags = FlagTable();
+        job.before.clear();  // it points there
+    }
     job.flag_changes.clear();
     job.old_intents.clear();
     job.unheard.clear();

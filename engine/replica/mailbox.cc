@@ -377,6 +377,35 @@ Task<Result<void>> list_beyond(Session& session, ListSink& sink,
     co_return Result<void>{};
 }
 
+/// A refusal of STATUS that says: there is no such mailbox. Without a code (Dovecot) its words must
+/// say so, for what is only broken is no less there.
+bool says_unknown(const session::Reply& reply) {
+    if (reply.condition != imap::Condition::no || session::put_off(reply, {}, {})) return false;
+    if (reply.code != imap::ResponseCode::none)
+        return reply.code == imap::ResponseCode::nonexistent ||
+               reply.code == imap::ResponseCode::try_create;
+    const std::string text = to_lower(reply.text);
+    return std::ranges::any_of(std::array{"exist", "no such", "not found", "unknown mailbox"},
+                               [&text](std::string_view words) { return text.contains(words); });
+}
+
+/// STATUS of each, in one write: the answers beside the keys of those that can be asked for.
+using Answers = std::vector<std::pair<std::string, Result<session::Reply>>>;
+Task<Answers> ask_status(Session& session, ListSink& sink, imap::StatusItems items,
+                         std::vector<std::string> keys) {
+    std::vector<std::pair<std::string, session::Ticket>> asked;
+    for (std::string& key : keys) {
+        auto status = imap::source::status(sink.boxes.at(key).name, items, session.encoding());
+        if (status) asked.emplace_back(std::move(key), session.start(std::move(*status), &sink));
+    }
+    Answers answers;
+    for (auto& [key, ticket] : asked) {
+        auto reply = co_await session.finish(ticket);
+        answers.emplace_back(std::move(key), std::move(reply));
+    }
+    co_return answers;
+}
+
 }  // namespace
 
 std::string_view use_attribute(Role role) {
@@ -517,21 +546,34 @@ Task<Result<Listing>> list_mailboxes(Session& session, std::vector<std::string> 
     sink.join();
     // A second round trip only for mailboxes without STATUS.
     const SpaceMap map = sink.namespaces ? SpaceMap(*sink.namespaces) : SpaceMap();
-    std::vector<std::pair<std::string, session::Ticket>> missing;
+    std::vector<std::string> missing;
     for (const auto& [key, box] : sink.boxes) {
-        if (!box.selectable || box.messages) continue;
-        if (!spaces.has(map.space_of(box.name))) continue;
-        auto status = imap::source::status(box.name, items, session.encoding());
-        if (status) missing.emplace_back(key, session.start(std::move(*status), &sink));
+        if (box.selectable && !box.messages && spaces.has(map.space_of(box.name)))
+            missing.push_back(key);
     }
     std::optional<Error> lost;
-    for (auto& [key, ticket] : missing) {
-        auto reply = co_await session.finish(ticket);
-        note(reply);
-        if (!reply && !lost) lost = std::move(reply).error();
-        if (!reply || reply->ok()) continue;
-        const bool passes = session::put_off(*reply, {}, {}).has_value();
-        if (key == "INBOX" && inbox_is_a_guess && !passes) sink.boxes.erase("INBOX");
+    // Dovecot goes on listing a deleted mailbox that has children, like any other: what is unknown
+    // to the source is asked for twice before that is believed. INBOX is always there.
+    for (int round = 0; round < 2 && !missing.empty(); ++round) {
+        const Answers answers =
+            co_await ask_status(session, sink, items, std::exchange(missing, {}));
+        for (const auto& [key, reply] : answers) {
+            note(reply);
+            if (!reply && !lost) lost = reply.error();
+            if (!reply || reply->ok()) continue;
+            if (key == "INBOX") {
+                const bool passes = session::put_off(*reply, {}, {}).has_value();
+                if (inbox_is_a_guess && !passes) sink.boxes.erase(key);
+            } else if (session.side() == Side::source && says_unknown(*reply) &&
+                       map.space_of(key) == Space::personal) {
+                missing.push_back(key);
+            }
+        }
+    }
+    for (const std::string& key : missing) {
+        Mailbox& box = sink.boxes.at(key);
+        box.selectable = false;
+        box.left_out = "the server lists it, and says that there is no such mailbox";
     }
     if (lost) co_return std::unexpected(std::move(*lost));
     if (later) {

@@ -72,13 +72,13 @@ struct Listing {
     [[nodiscard]] bool is_zimbra() const;
 
     [[nodiscard]] Mailbox* find(std::string_view wire_name);
+    /// Mailbox::display() of a mailbox of the personal namespace that need not be listed any more.
+    [[nodiscard]] std::string display_of(std::string_view wire_name) const;
     /// There is such a mailbox, and it may hold messages.
     [[nodiscard]] bool holds(std::string_view wire_name) {
         const Mailbox* box = find(wire_name);
         return box != nullptr && box->selectable;
     }
-    /// As Mailbox::display() says it, of a personal mailbox that may not be there any more.
-    [[nodiscard]] std::string display_of(std::string_view wire_name) const;
     /// The account had such a mailbox and has it no more. What others have shown and show no more
     /// is no sign of that, nor what was not asked for, nor anything if nobody can tell whose it is.
     [[nodiscard]] bool has_lost(std::string_view wire_name) {

@@ -74,25 +74,39 @@ std::set<std::string, std::less<>> keywords_of(const Job& job) {
 }  // namespace
 
 Task<Result<void>> Lane::read_predecessor(Job& job) {
-    if (!job.predecessor || job.record.complete || !job.copied_before.empty())
-        co_return Result<void>{};
+    if (!job.predecessor || job.record.complete || !job.before.empty()) co_return Result<void>{};
+    struct Read {
+        std::vector<Before> copies;
+        FlagTable flags;  // the job's belongs to the shard
+    };
     dedup::Ledger& ledger = account_->ledger;
     const dedup::MailboxId id = *job.predecessor;
-    auto read = co_await account_->read_ledger([&ledger, id]() -> Result<imap::UidSet> {
-        std::vector<std::uint32_t> uids;
-        auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
-            if (dedup::is_ours(message.state) && message.destination_uid != 0)
-                uids.push_back(message.destination_uid);
+    auto read = co_await account_->read_ledger([&ledger, id]() -> Result<Read> {
+        Read out;
+        auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](dedup::MessageRecord message) {
+            const bool ours = dedup::is_ours(message.state);
+            if (message.destination_uid == 0 ||
+                (!ours && message.state != dedup::MessageState::adopted))
+                return true;
+            // We were about to delete it: a \Deleted there is ours.
+            if (message.removing) message.base.system |= dedup::kDeleted;
+            Before& copy = out.copies.emplace_back();
+            copy.destination_uid = message.destination_uid;
+            copy.base = out.flags.intern(message.base);
+            if (message.storing) copy.storing = out.flags.intern(*message.storing);
+            copy.ours = ours;
             return true;
         });
         if (!visited) return std::unexpected(std::move(visited).error());
-        std::sort(uids.begin(), uids.end());
-        imap::UidSet set;
-        for (const std::uint32_t uid : uids) set.add(uid);
-        return set;
+        std::ranges::sort(out.copies, {}, &Before::destination_uid);
+        return out;
     });
     if (!read) co_return std::unexpected(std::move(read).error());
-    job.copied_before = std::move(*read);
+    for (Before& copy : read->copies) {
+        copy.base = job.flags.intern(read->flags.at(copy.base));
+        if (copy.storing) copy.storing = job.flags.intern(read->flags.at(*copy.storing));
+    }
+    job.before = std::move(read->copies);
     co_return Result<void>{};
 }
 

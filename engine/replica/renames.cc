@@ -650,14 +650,17 @@ class Renames {
                 // It is whole, under a name that says so; the next pass tries again.
                 claim_name(renaming);
                 account_.notice(printable(renaming.now->display()), report::NoticeKind::name_mapped,
-                                "goes to \"" + printable(record.destination_name) +
+                                "goes to \"" +
+                                    printable(account_.destination.display_of(
+                                        record.destination_name)) +
                                     "\": the destination did not rename it");
                 co_return co_await note();
             }
         }
         const Mailbox* other = account_.source.find(renaming.was);
         if (other != nullptr && other->selectable) {
-            account_.notice(printable(renaming.was), report::NoticeKind::mailbox_gone,
+            account_.notice(printable(account_.source.display_of(renaming.was)),
+                            report::NoticeKind::mailbox_gone,
                             "is \"" + printable(renaming.now->display()) +
                                 "\" at the source now; the destination could not rename its copy, "
                                 "whose messages were left where they are");
@@ -756,13 +759,14 @@ class Renames {
         for (const Renaming& renaming : pending_) {
             renaming.record->source_name = renaming.now->name;
             followed_.insert(renaming.record);
+            ++account_.summary.mailboxes.renamed;
         }
     }
 
     void tell(const Renaming& renaming, std::string_view what) {
-        account_.notice(
-            printable(renaming.now->display()), report::NoticeKind::mailbox_renamed,
-            "was \"" + printable(renaming.was) + "\" at the source; " + std::string(what));
+        const std::string was = printable(account_.source.display_of(renaming.was));
+        account_.notice(printable(renaming.now->display()), report::NoticeKind::mailbox_renamed,
+                        "was \"" + was + "\" at the source; " + std::string(what));
     }
 
     Account& account_;

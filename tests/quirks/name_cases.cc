@@ -79,6 +79,20 @@ std::vector<Case> name_cases() {
              [](World& world, const report::AccountSummary& summary) {
                  one_mailbox_left_out(world, summary, "Blank ", "connection");
              }},
+        {.quirk = "noselect-untold",
+         .given =
+             [](World& world) {
+                 world.source.create(kUser, "Gone", {"", true, false});
+                 world.deliver("Gone/Child", World::mail("inside"));
+             },
+         .then =
+             [](World& world, const report::AccountSummary& summary) {
+                 expect_complete(summary);
+                 EXPECT_EQ(summary.messages.copied, 39U) << describe(summary);
+                 EXPECT_EQ(world.bodies("Gone/Child").size(), 1U);
+                 EXPECT_THAT(notices(summary, report::NoticeKind::left_out),
+                             ::testing::Contains(::testing::HasSubstr("Gone")));
+             }},
         mapped("no-dots-in-names", "a.b", "a_b"),
         mapped("no-slashes-in-names", "INBOX.a/b", "INBOX.a_b", "courier", "courier"),
         mapped("no-colons-in-names", "a:b", "a_b"),

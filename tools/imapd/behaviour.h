@@ -112,9 +112,10 @@ struct Behaviour {
     bool trailing_blank_drops_select = false;  ///< Exchange 2007: a name that ends in a blank
     std::set<std::string> locked_mailboxes;    ///< Zimbra: a mounted folder under repair: BYE
     bool children_of_inbox_refused = false;    ///< Domino
-    bool list_extended_ignored = false;        ///< Courier: `LIST (SUBSCRIBED)` lists all
-    bool list_return_of_inbox_empty = false;   ///< Strato
-    std::size_t uid_gap = 0;                   ///< UIDNEXT jumps by up to this many more
+    bool noselect_untold = false;  ///< Dovecot: not in LIST, and a NO without a code to STATUS
+    bool list_extended_ignored = false;       ///< Courier: `LIST (SUBSCRIBED)` lists all
+    bool list_return_of_inbox_empty = false;  ///< Strato
+    std::size_t uid_gap = 0;                  ///< UIDNEXT jumps by up to this many more
     bool uidvalidity_changes_on_select = false;
     bool one_uidvalidity = false;  ///< Yahoo: 1 for every mailbox
     bool mailbox_id_garbage = false;  ///< Cyrus 3.6: in LIST-STATUS and mixed STATUS

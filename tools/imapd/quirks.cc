@@ -117,6 +117,8 @@ constexpr std::array kQuirks{
           [](B& b) { b.refuses_blanks_around = true; }},
     Quirk{"trailing-blank-drops-select", "", "Exchange 2007: selecting a mailbox that ends in a blank ends the connection",
           [](B& b) { b.trailing_blank_drops_select = true; }},
+    Quirk{"noselect-untold", "", "Dovecot with maildir: a deleted mailbox with children is listed like any other",
+          [](B& b) { b.noselect_untold = true; }},
     Quirk{"no-dots-in-names", "dovecot", "maildir: NO to a dot, 254 octets",
           [](B& b) { b.forbidden_in_names = "."; b.name_bytes_max = 254; }},
     Quirk{"no-slashes-in-names", "courier", "NO to a slash, 254 octets",

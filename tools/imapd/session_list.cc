@@ -168,8 +168,8 @@ std::string Session::attributes_of(const std::string& name, const detail::Mailbo
         out += attribute;
     };
     if (box == nullptr) {
-        add("\\NonExistent");
-    } else if (!box->selectable) {
+        if (!b_->noselect_untold) add("\\NonExistent");
+    } else if (!box->selectable && !b_->noselect_untold) {
         add("\\Noselect");
     }
     if (children && b_->separator != '\0') {
@@ -301,7 +301,9 @@ Answer Session::cmd_status(Args& args) {
     detail::Guard data(store_);
     std::string key;
     const auto box = find(data, *name, &key);
-    if (!box || !box->selectable) return no("[NONEXISTENT] Mailbox doesn't exist");
+    if (!box || !box->selectable)
+        return no(b_->noselect_untold ? "Mailbox doesn't exist"
+                                      : "[NONEXISTENT] Mailbox doesn't exist");
     if (!may(*box, 'r')) return no("[NOPERM] Permission denied");
     if (auto failure = write_status(key, *box, *items, false)) return failure;
     return ok("Status completed.");

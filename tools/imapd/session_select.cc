@@ -86,7 +86,9 @@ Answer Session::select(Args& args, bool read_only) {
     std::string key;
     const auto box = find(data, *name, &key);
     const bool hidden = std::ranges::find(b_->hidden_names, key) != b_->hidden_names.end();
-    if (!box || !box->selectable || hidden) return no("[NONEXISTENT] Mailbox doesn't exist");
+    if (!box || !box->selectable || hidden)
+        return no(b_->noselect_untold ? "Mailbox doesn't exist"
+                                      : "[NONEXISTENT] Mailbox doesn't exist");
     if (!may(*box, 'r')) return no("[NOPERM] Permission denied");
     if (parameters.condstore) condstore_ = true;
     if (b_->uidvalidity_changes_on_select) box->uidvalidity = data->next_uidvalidity++;

@@ -82,6 +82,14 @@ class ContentSink final : public session::Sink {
         bool kept = false;
     };
     explicit ContentSink(Wishes wishes) : wishes_(wishes) {}
+    /// One sink for all commands of a stream: Dovecot may send data of a FETCH before the OK of the
+    /// one in front of it, so that what comes says by its UID only whose it is. As often released
+    /// as expected: an entry stays until nobody waits for it.
+    void expect(std::uint32_t uid) {
+        only_expected_ = true;
+        ++expected_[uid];
+    }
+    void release(std::uint32_t uid);
     bool on_untagged(const imap::Event& event) override;
     bool on_body_begin(const imap::BodyBegin& begin) override;
     void on_body_chunk(const imap::BodyChunk& chunk) override;
@@ -91,6 +99,11 @@ class ContentSink final : public session::Sink {
   private:
     struct Hashes;
     Wishes wishes_;
+    [[nodiscard]] bool is_wanted(std::uint32_t uid) const {
+        return !only_expected_ || expected_.contains(uid);
+    }
+    std::map<std::uint32_t, std::uint32_t> expected_;  ///< how many wait for it
+    bool only_expected_ = false;
     Entry entry_;
     std::shared_ptr<Hashes> hashes_;
 };
@@ -125,12 +138,14 @@ class BodyComparison {
         bool by_digest = false;  ///< DIGEST.SHA1 where a server offers it
         bool keep = false;
     };
+    struct Sides;  ///< what streams in from both
     Task<Result<void>> stream(const std::vector<std::size_t>& chosen, Plan plan);
+    [[nodiscard]] ContentSink::Wishes wishes(const Plan& plan) const;
     std::unique_ptr<Chunk> next_chunk(const std::vector<std::size_t>& chosen, std::size_t& next,
                                       const Plan& plan);
-    Result<void> ask(Chunk& chunk, const Plan& plan);
+    Result<void> ask(Chunk& chunk, Sides& sides, const Plan& plan);
     Task<Result<void>> finish(Chunk& chunk);
-    void judge(const Chunk& chunk, const Plan& plan);
+    void judge(const Chunk& chunk, const Sides& sides, const Plan& plan);
     static std::uint8_t repair_between(const Paired& pair, std::string_view here,
                                        std::string_view there);
     void judge_kept(const Paired& pair, const ContentSink::Entry* here,

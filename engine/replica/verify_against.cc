@@ -91,13 +91,12 @@ class Against {
 
     Task<Result<void>> stream(const std::vector<std::uint32_t>& uids) {
         struct Chunk {
-            explicit Chunk(ContentSink::Wishes wishes) : sink(wishes) {}
             std::vector<std::uint32_t> uids;
-            ContentSink sink;
             std::vector<session::Ticket> tickets;
         };
         ContentSink::Wishes wishes;
         wishes.sha256 = wishes.message_id = true;
+        ContentSink sink(wishes);
         imap::FetchItems items;
         items.body = imap::FetchItems::Body::whole;
         std::deque<std::unique_ptr<Chunk>> open;
@@ -106,11 +105,12 @@ class Against {
         while (true) {
             while (!error && !account_.stopping() && next < uids.size() &&
                    open.size() < kChunksUnderWay) {
-                auto chunk = std::make_unique<Chunk>(wishes);
+                auto chunk = std::make_unique<Chunk>();
                 std::uint64_t bytes = 0;
                 while (next < uids.size() && chunk->uids.size() < kChunkMessagesMax) {
                     bytes += find_meta(there_, uids[next])->size;
                     if (!chunk->uids.empty() && bytes > kChunkBytes) break;
+                    sink.expect(uids[next]);
                     chunk->uids.push_back(uids[next++]);
                 }
                 for (const imap::UidSet& set : uid_sets(session_, chunk->uids, 0)) {
@@ -120,7 +120,7 @@ class Against {
                         error = std::move(command).error();
                         break;
                     }
-                    chunk->tickets.push_back(session_.start(std::move(*command), &chunk->sink));
+                    chunk->tickets.push_back(session_.start(std::move(*command), &sink));
                 }
                 open.push_back(std::move(chunk));
             }
@@ -130,12 +130,12 @@ class Against {
                 if (!reply && !error) error = std::move(reply).error();
             }
             if (!error) {
-                for (const std::uint32_t uid : open.front()->uids)
-                    judge(uid, open.front()->sink.find(uid));
+                for (const std::uint32_t uid : open.front()->uids) judge(uid, sink.find(uid));
                 report::Progress progress;
                 progress.verified = open.front()->uids.size();
                 account_.observer.progress(account_.index, progress);
             }
+            for (const std::uint32_t uid : open.front()->uids) sink.release(uid);
             open.pop_front();
         }
         if (error) co_return std::unexpected(std::move(*error));

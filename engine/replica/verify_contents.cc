@@ -68,7 +68,7 @@ bool ContentSink::on_untagged(const imap::Event& event) {
                std::holds_alternative<imap::Expunge>(event) ||
                std::holds_alternative<imap::Vanished>(event);
     }
-    if (!fetch->uid) return true;
+    if (!fetch->uid || !is_wanted(*fetch->uid)) return true;
     if (!fetch->digest_sha1.empty()) {
         entries[*fetch->uid].sha1 = to_lower(fetch->digest_sha1);
         return true;
@@ -83,6 +83,13 @@ bool ContentSink::on_untagged(const imap::Event& event) {
     return true;
 }
 
+void ContentSink::release(std::uint32_t uid) {
+    const auto at = expected_.find(uid);
+    if (at == expected_.end() || --at->second > 0) return;
+    expected_.erase(at);
+    entries.erase(uid);
+}
+
 const ContentSink::Entry* ContentSink::find(std::uint32_t uid) const {
     const auto at = entries.find(uid);
     return at == entries.end() ? nullptr : &at->second;
@@ -91,11 +98,17 @@ const ContentSink::Entry* ContentSink::find(std::uint32_t uid) const {
 // --- the comparison -----------------------------------------------------------------------------
 
 struct BodyComparison::Chunk {
-    Chunk(ContentSink::Wishes wishes_here, ContentSink::Wishes wishes_there)
-        : here(wishes_here), there(wishes_there) {}
     std::vector<std::size_t> pairs;
-    ContentSink here, there;
     std::vector<session::Ticket> asked_here, asked_there;
+};
+
+struct BodyComparison::Sides {
+    explicit Sides(ContentSink::Wishes wishes) : here(wishes), there(wishes) {}
+    void release(const Paired& pair) {
+        here.release(pair.source_uid);
+        there.release(pair.destination_uid);
+    }
+    ContentSink here, there;
 };
 
 Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
@@ -130,6 +143,7 @@ Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
 
 /// Chunk by chunk, the next ones asked for before the answers of one are awaited.
 Task<Result<void>> BodyComparison::stream(const std::vector<std::size_t>& chosen, Plan plan) {
+    Sides sides(wishes(plan));
     std::deque<std::unique_ptr<Chunk>> open;
     std::optional<Error> error;
     std::size_t next = 0;
@@ -137,28 +151,34 @@ Task<Result<void>> BodyComparison::stream(const std::vector<std::size_t>& chosen
         const std::size_t most = plan.keep ? 1 : kChunksUnderWay;
         while (!error && !account_->stopping() && next < chosen.size() && open.size() < most) {
             std::unique_ptr<Chunk> chunk = next_chunk(chosen, next, plan);
-            auto asked = ask(*chunk, plan);
+            auto asked = ask(*chunk, sides, plan);
             if (!asked) error = std::move(asked).error();
             open.push_back(std::move(chunk));
         }
         if (open.empty()) break;
         auto done = co_await finish(*open.front());
         if (!done && !error) error = std::move(done).error();
-        if (!error) judge(*open.front(), plan);
+        if (!error) judge(*open.front(), sides, plan);
+        for (const std::size_t index : open.front()->pairs)
+            sides.release(comparison_->pairs[index]);
         open.pop_front();
     }
     if (error) co_return std::unexpected(std::move(*error));
     co_return Result<void>{};
 }
 
-std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
-    const std::vector<std::size_t>& chosen, std::size_t& next, const Plan& plan) {
+ContentSink::Wishes BodyComparison::wishes(const Plan& plan) const {
     ContentSink::Wishes wishes;
     wishes.secret = account_->ledger.digest_secret();
     wishes.sha1 = plan.by_digest;
     wishes.sha256 = wishes.message_id = proof_ && !plan.keep;
     if (plan.keep) wishes.keep_bytes_max = kExaminedBytesMax;
-    auto chunk = std::make_unique<Chunk>(wishes, wishes);
+    return wishes;
+}
+
+std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
+    const std::vector<std::size_t>& chosen, std::size_t& next, const Plan& plan) {
+    auto chunk = std::make_unique<Chunk>();
     std::uint64_t bytes = 0;
     while (next < chosen.size() && chunk->pairs.size() < plan.messages_max) {
         const Meta* meta =
@@ -170,12 +190,14 @@ std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
     return chunk;
 }
 
-Result<void> BodyComparison::ask(Chunk& chunk, const Plan& plan) {
+Result<void> BodyComparison::ask(Chunk& chunk, Sides& sides, const Plan& plan) {
     std::vector<std::uint32_t> from, to;
     for (const std::size_t index : chunk.pairs) {
         const Paired& pair = comparison_->pairs[index];
         from.push_back(pair.source_uid);
+        sides.here.expect(pair.source_uid);
         if (pair.destination_uid != 0) to.push_back(pair.destination_uid);
+        sides.there.expect(pair.destination_uid);
     }
     std::sort(to.begin(), to.end());
     const auto start = [&plan](Session& session, const std::vector<std::uint32_t>& uids,
@@ -191,9 +213,9 @@ Result<void> BodyComparison::ask(Chunk& chunk, const Plan& plan) {
         }
         return {};
     };
-    auto asked = start(*source_, from, chunk.here, chunk.asked_here);
+    auto asked = start(*source_, from, sides.here, chunk.asked_here);
     if (!asked) return asked;
-    return start(*destination_, to, chunk.there, chunk.asked_there);
+    return start(*destination_, to, sides.there, chunk.asked_there);
 }
 
 /// Waits for all of them, whatever happens: the sinks must outlive the commands.
@@ -213,11 +235,11 @@ Task<Result<void>> BodyComparison::finish(Chunk& chunk) {
     co_return Result<void>{};
 }
 
-void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
+void BodyComparison::judge(const Chunk& chunk, const Sides& sides, const Plan& plan) {
     for (const std::size_t index : chunk.pairs) {
         const Paired& pair = comparison_->pairs[index];
-        const ContentSink::Entry* here = chunk.here.find(pair.source_uid);
-        const ContentSink::Entry* there = chunk.there.find(pair.destination_uid);
+        const ContentSink::Entry* here = sides.here.find(pair.source_uid);
+        const ContentSink::Entry* there = sides.there.find(pair.destination_uid);
         if (plan.keep) {
             judge_kept(pair, here, there);
             continue;

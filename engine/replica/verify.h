@@ -81,7 +81,9 @@ class ContentSink final : public session::Sink {
         std::string message_id, body;
         bool kept = false;
     };
-    explicit ContentSink(Wishes wishes) : wishes_(wishes) {}
+    /// `account`: whose rate limit is kept to.
+    explicit ContentSink(Wishes wishes, Account* account = nullptr)
+        : wishes_(wishes), account_(account) {}
     /// One sink for all commands of a stream: Dovecot may send data of a FETCH before the OK of the
     /// one in front of it, so that what comes says by its UID only whose it is. As often released
     /// as expected: an entry stays until nobody waits for it.
@@ -93,12 +95,17 @@ class ContentSink final : public session::Sink {
     bool on_untagged(const imap::Event& event) override;
     bool on_body_begin(const imap::BodyBegin& begin) override;
     void on_body_chunk(const imap::BodyChunk& chunk) override;
+    bool blocked() override;
+    Task<void> wait() override;
+    void on_connection_lost() override;
     [[nodiscard]] const Entry* find(std::uint32_t uid) const;
     std::map<std::uint32_t, Entry> entries;
 
   private:
     struct Hashes;
     Wishes wishes_;
+    Account* account_;
+    Nanos not_before_{0};  ///< rate limit
     [[nodiscard]] bool is_wanted(std::uint32_t uid) const {
         return !only_expected_ || expected_.contains(uid);
     }
@@ -120,15 +127,16 @@ class BodyComparison {
           comparison_(&comparison),
           proof_(proof) {}
 
-    /// `chosen`: indices into Comparison::pairs, rising.
+    /// `chosen`: indices into Comparison::pairs, rising. What a server does not hand out is asked
+    /// for once more, each message alone. An error may be that a server asks for patience.
     Task<Result<void>> run(std::vector<std::size_t> chosen);
 
     bool tells_progress = true;
+    bool waits = true;  ///< as long as a server asks for; else that is the error
     std::map<std::uint32_t, BodyVerdict> verdicts;  ///< by source UID, of those not equal
     MailboxProof proof;                             ///< its messages, if wished for
     std::vector<Sha256> source_leaves;
-    bool source_read = true;     ///< the source handed out all that was to be proved
-    std::optional<Error> later;  ///< a server asked for patience: not all was compared
+    bool source_read = true;  ///< the source handed out all that was to be proved
 
   private:
     struct Chunk;
@@ -137,7 +145,10 @@ class BodyComparison {
         std::uint64_t bytes_max;
         bool by_digest = false;  ///< DIGEST.SHA1 where a server offers it
         bool keep = false;
+        bool alone = false;       ///< each message once more, in a command of its own
+        unsigned tries_left = 0;  ///< … and again, where the server says that it cannot just now
     };
+    Task<Result<void>> read(std::vector<std::size_t> chosen, Plan plan);
     struct Sides;  ///< what streams in from both
     Task<Result<void>> stream(const std::vector<std::size_t>& chosen, Plan plan);
     [[nodiscard]] ContentSink::Wishes wishes(const Plan& plan) const;
@@ -145,6 +156,7 @@ class BodyComparison {
                                       const Plan& plan);
     Result<void> ask(Chunk& chunk, Sides& sides, const Plan& plan);
     Task<Result<void>> finish(Chunk& chunk);
+    void note_refusal(Chunk& chunk, const session::Reply& reply, Session& session);
     void judge(const Chunk& chunk, const Sides& sides, const Plan& plan);
     static std::uint8_t repair_between(const Paired& pair, std::string_view here,
                                        std::string_view there);
@@ -158,6 +170,13 @@ class BodyComparison {
     Comparison* comparison_;
     bool proof_;
     std::vector<std::size_t> altered_, undigested_;
+    std::vector<std::size_t> unread_;  ///< not handed out, to be asked for once more
+    struct Asked {
+        Error why;
+        Side side;
+    };
+    std::optional<Asked> later_;                          ///< nothing more is to be asked for now
+    std::optional<Asked> unavailable_;                    ///< one message is not to be had now
     std::map<std::uint32_t, std::uint32_t> proof_flags_;  ///< FlagTable's index -> proof's
 };
 

@@ -96,7 +96,7 @@ class Against {
         };
         ContentSink::Wishes wishes;
         wishes.sha256 = wishes.message_id = true;
-        ContentSink sink(wishes);
+        ContentSink sink(wishes, &account_);
         imap::FetchItems items;
         items.body = imap::FetchItems::Body::whole;
         std::deque<std::unique_ptr<Chunk>> open;

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kChunkMessagesMax = 500;
 constexpr std::uint64_t kChunkBytes = 4 * limits::kMiB;
 constexpr std::size_t kChunksUnderWay = 2;
+constexpr unsigned kUnavailableMax = 3;  ///< times one message may be put off when asked for alone
 constexpr std::size_t kExaminedMax =
     2000;  ///< altered messages of a mailbox whose kind is looked for
 constexpr std::string_view kDigestCapability = "DIGEST=SHA1";
@@ -52,12 +53,29 @@ bool ContentSink::on_body_begin(const imap::BodyBegin& begin) {
 }
 
 void ContentSink::on_body_chunk(const imap::BodyChunk& chunk) {
+    if (account_ != nullptr && account_->options.rate != nullptr) {
+        not_before_ = account_->options.rate->reserve(chunk.bytes.size(),
+                                                      account_->environment.scheduler.now());
+    }
     entry_.size += chunk.bytes.size();
     if (hashes_->raw) hashes_->raw->update(chunk.bytes);
     if (hashes_->sha256) hashes_->sha256->update(chunk.bytes);
     if (hashes_->sha1) hashes_->sha1->update(chunk.bytes);
     if (wishes_.message_id) hashes_->message_id.update(chunk.bytes);
     if (entry_.kept) entry_.body += chunk.bytes;
+}
+
+bool ContentSink::blocked() {
+    return account_ != nullptr && !account_->stopping() &&
+           not_before_ > account_->environment.scheduler.now();
+}
+
+Task<void> ContentSink::wait() {
+    (void)co_await account_->changed.wait(not_before_);
+}
+
+void ContentSink::on_connection_lost() {
+    if (account_ != nullptr) account_->changed.notify_all();
 }
 
 bool ContentSink::on_untagged(const imap::Event& event) {
@@ -100,10 +118,12 @@ const ContentSink::Entry* ContentSink::find(std::uint32_t uid) const {
 struct BodyComparison::Chunk {
     std::vector<std::size_t> pairs;
     std::vector<session::Ticket> asked_here, asked_there;
+    bool put_off = false;  ///< a server said that it cannot just now
 };
 
 struct BodyComparison::Sides {
-    explicit Sides(ContentSink::Wishes wishes) : here(wishes), there(wishes) {}
+    Sides(ContentSink::Wishes wishes, Account* account)
+        : here(wishes, account), there(wishes, account) {}
     void release(const Paired& pair) {
         here.release(pair.source_uid);
         there.release(pair.destination_uid);
@@ -116,11 +136,11 @@ Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
                          destination_->capabilities().has(kDigestCapability);
     Plan plan{kChunkMessagesMax, kChunkBytes};
     plan.by_digest = digests && !proof_;
-    auto done = co_await stream(chosen, plan);
+    auto done = co_await read(std::move(chosen), plan);
     if (done && !undigested_.empty()) {
-        const std::vector<std::size_t> rest = std::exchange(undigested_, {});
+        std::vector<std::size_t> rest = std::exchange(undigested_, {});
         plan.by_digest = false;
-        done = co_await stream(rest, plan);
+        done = co_await read(std::move(rest), plan);
     }
     if (!done) co_return done;
     // Read again and kept, to see what happened to them.
@@ -138,18 +158,48 @@ Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
     }
     Plan kept{kChunkMessagesMax, kExaminedBytesMax};
     kept.keep = true;
-    co_return co_await stream(examined, kept);
+    co_return co_await read(std::move(examined), kept);
+}
+
+/// Everything that can be had: waits where a server asks for it, and asks for what was left out
+/// once more, alone.
+Task<Result<void>> BodyComparison::read(std::vector<std::size_t> chosen, Plan plan) {
+    Patience patience(*account_, 5);
+    while (true) {
+        const std::size_t before = chosen.size();
+        auto done = co_await stream(chosen, plan);
+        chosen = std::exchange(unread_, {});
+        if (!done || account_->stopping()) co_return done;
+        std::optional<Asked> asked = std::exchange(later_, std::nullopt);
+        std::optional<Asked> unavailable = std::exchange(unavailable_, std::nullopt);
+        if (asked) {
+            if (chosen.size() < before) patience.progress();
+            if (!waits || patience.exhausted()) co_return std::unexpected(std::move(asked->why));
+            co_await patience.wait(std::move(asked->why), asked->side);
+            continue;
+        }
+        if (chosen.empty()) co_return Result<void>{};
+        if (!plan.alone) {
+            plan.alone = true;
+            plan.messages_max = 1;
+            plan.tries_left = waits ? kUnavailableMax : 1;
+        }
+        --plan.tries_left;
+        if (waits && unavailable)
+            co_await patience.wait(std::move(unavailable->why), unavailable->side);
+    }
 }
 
 /// Chunk by chunk, the next ones asked for before the answers of one are awaited.
 Task<Result<void>> BodyComparison::stream(const std::vector<std::size_t>& chosen, Plan plan) {
-    Sides sides(wishes(plan));
+    Sides sides(wishes(plan), account_);
     std::deque<std::unique_ptr<Chunk>> open;
     std::optional<Error> error;
     std::size_t next = 0;
     while (true) {
         const std::size_t most = plan.keep ? 1 : kChunksUnderWay;
-        while (!error && !account_->stopping() && next < chosen.size() && open.size() < most) {
+        while (!error && !later_ && !account_->stopping() && next < chosen.size() &&
+               open.size() < most) {
             std::unique_ptr<Chunk> chunk = next_chunk(chosen, next, plan);
             auto asked = ask(*chunk, sides, plan);
             if (!asked) error = std::move(asked).error();
@@ -164,6 +214,7 @@ Task<Result<void>> BodyComparison::stream(const std::vector<std::size_t>& chosen
         open.pop_front();
     }
     if (error) co_return std::unexpected(std::move(*error));
+    for (; next < chosen.size(); ++next) unread_.push_back(chosen[next]);
     co_return Result<void>{};
 }
 
@@ -223,28 +274,44 @@ Task<Result<void>> BodyComparison::finish(Chunk& chunk) {
     std::optional<Error> error;
     for (session::Ticket& ticket : chunk.asked_here) {
         auto reply = co_await source_->finish(ticket);
-        if (reply && !later) later = throttled(*reply, source_->connection().peer(), kHandOut);
+        if (reply) note_refusal(chunk, *reply, *source_);
         if (!reply && !error) error = std::move(reply).error();
     }
     for (session::Ticket& ticket : chunk.asked_there) {
         auto reply = co_await destination_->finish(ticket);
-        if (reply && !later) later = throttled(*reply, destination_->connection().peer(), kHandOut);
+        if (reply) note_refusal(chunk, *reply, *destination_);
         if (!reply && !error) error = std::move(reply).error();
     }
     if (error) co_return std::unexpected(std::move(*error));
     co_return Result<void>{};
 }
 
+void BodyComparison::note_refusal(Chunk& chunk, const session::Reply& reply, Session& session) {
+    auto why = session::put_off(reply, session.connection().peer(), kHandOut);
+    if (!why) return;
+    std::optional<Asked>& asked = why->code == Code::throttled ? later_ : unavailable_;
+    chunk.put_off = true;
+    if (!asked) asked = Asked{std::move(*why), session.side()};
+}
+
 void BodyComparison::judge(const Chunk& chunk, const Sides& sides, const Plan& plan) {
+    const bool again = !plan.alone || (chunk.put_off && plan.tries_left > 0);
+    report::Progress progress;
     for (const std::size_t index : chunk.pairs) {
         const Paired& pair = comparison_->pairs[index];
         const ContentSink::Entry* here = sides.here.find(pair.source_uid);
         const ContentSink::Entry* there = sides.there.find(pair.destination_uid);
+        const bool lone = pair.destination_uid == 0;
+        const bool unread = here == nullptr || (there == nullptr && !lone);
+        if (unread && (later_ || (again && !plan.by_digest))) {
+            unread_.push_back(index);
+            continue;
+        }
         if (plan.keep) {
             judge_kept(pair, here, there);
             continue;
         }
-        if (pair.destination_uid == 0) {
+        if (lone) {
             prove(pair, here, nullptr);
             continue;
         }
@@ -254,6 +321,7 @@ void BodyComparison::judge(const Chunk& chunk, const Sides& sides, const Plan& p
             undigested_.push_back(index);
             continue;
         }
+        ++progress.verified;
         if (here == nullptr || there == nullptr) {
             verdicts[pair.source_uid] = {true, report::Alteration::other,
                                          std::string("the ") +
@@ -271,8 +339,6 @@ void BodyComparison::judge(const Chunk& chunk, const Sides& sides, const Plan& p
         if (proof_) prove(pair, here, there);
     }
     if (plan.keep || !tells_progress) return;
-    report::Progress progress;
-    progress.verified = chunk.pairs.size();
     account_->observer.progress(account_->index, progress);
 }
 

@@ -2,6 +2,8 @@
 // What the parts of `verify` share: one mailbox on both sides, and how bodies are compared.
 //
 //   verify.cc          the account, mailbox by mailbox; counts, metadata, verdicts
+//   verify_listing.cc  all messages of a mailbox
+//   verify_repeats.cc  patience with servers, connections opened again
 //   verify_match.cc    which message is whose copy
 //   verify_contents.cc bodies, streamed from both sides in step
 //   verify_kind.cc     what became of an altered one (verify_mime.cc: its MIME parts)
@@ -19,6 +21,7 @@
 #include "engine/replica/account.h"
 #include "engine/replica/job.h"
 #include "engine/replica/labels.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/sinks.h"
 
 namespace imapult::replica {
@@ -46,14 +49,19 @@ struct Comparison {
     const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
     std::optional<LabelView> labels;               ///< Gmail
     FlagTable flags;
-    std::vector<Meta> here, there;  ///< rising UIDs
-    std::vector<Paired> pairs;      ///< rising source UIDs
+    std::vector<Meta> here, there;                    ///< rising UIDs
+    std::uint64_t unseen_here = 0, unseen_there = 0;  ///< counted and not listed
+    std::vector<Paired> pairs;                        ///< rising source UIDs
     report::VerifyCounts counts;
 };
 
+struct Listed {
+    std::vector<Meta> metas;   ///< rising UIDs
+    std::uint64_t unseen = 0;  ///< the server counts so many more, and does not list them
+};
 /// EXAMINE and the metadata of all messages.
-Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
-                                              FlagTable& flags, const LabelView* labels = nullptr);
+Task<Result<Listed>> list_messages(Session& session, const Mailbox& box, FlagTable& flags,
+                                   const LabelView* labels = nullptr);
 
 /// Fills Comparison::pairs: from the ledger, then by what the messages are.
 Task<Result<void>> pair_messages(Account& account, Sessions& sessions, Comparison& comparison);
@@ -178,6 +186,28 @@ class BodyComparison {
     std::optional<Asked> later_;                          ///< nothing more is to be asked for now
     std::optional<Asked> unavailable_;                    ///< one message is not to be had now
     std::map<std::uint32_t, std::uint32_t> proof_flags_;  ///< FlagTable's index -> proof's
+};
+
+/// Decides, after an error, whether a mailbox is compared once more: waits where a server asks for
+/// it, and opens connections again that were lost.
+class Repeats {
+  public:
+    Repeats(Account& account, Sessions& sessions)
+        : account_(&account), sessions_(&sessions), patience_(account, 6) {}
+
+    /// One has been compared.
+    void progress();
+    /// True: once more. Else `why` is the last word; of Scope::mailbox where the others can be
+    /// compared still. `side`: who was asked.
+    Task<bool> again(Error& why, Side side);
+
+  private:
+    Task<bool> reopen();
+    Task<bool> reopen(Side side);
+    Account* account_;
+    Sessions* sessions_;
+    Patience patience_;
+    unsigned put_offs_ = 0, losses_ = 0;  ///< over the present mailbox
 };
 
 /// A destination against what it was proved to hold.

@@ -134,7 +134,9 @@ struct BodyComparison::Sides {
 Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
     const bool digests = source_->capabilities().has(kDigestCapability) ||
                          destination_->capabilities().has(kDigestCapability);
-    Plan plan{kChunkMessagesMax, kChunkBytes};
+    const std::size_t most = std::min(
+        {kChunkMessagesMax, source_->messages_per_command(), destination_->messages_per_command()});
+    Plan plan{most, kChunkBytes};
     plan.by_digest = digests && !proof_;
     auto done = co_await read(std::move(chosen), plan);
     if (done && !undigested_.empty()) {
@@ -156,7 +158,7 @@ Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
                 small ? "the octets differ" : "the octets differ; too large to say how";
         }
     }
-    Plan kept{kChunkMessagesMax, kExaminedBytesMax};
+    Plan kept{most, kExaminedBytesMax};
     kept.keep = true;
     co_return co_await read(std::move(examined), kept);
 }

@@ -78,5 +78,111 @@ TEST(Verify, TheRateLimitIsKeptTo) {
     EXPECT_GT(found.seconds, octets / 1'000 * 0.9);
 }
 
+TEST(Verify, WhatTheSourceCountsAndDoesNotListIsNotEqual) {
+    imapd::Behaviour source = imapd::standard();
+    source.fetch_missing = {7, 9};
+    Pair pair(source, imapd::standard(), {kAlice});
+    fill(pair, "INBOX", 20);
+    (void)pair.copy();
+    for (const VerifyDepth depth : {VerifyDepth::metadata, VerifyDepth::content}) {
+        const auto found = pair.verify(depth);
+        EXPECT_EQ(found.verify.equal, 18U) << describe(found);
+        EXPECT_EQ(found.verify.missing, 2U);
+        EXPECT_EQ(found.result, report::RunResult::partial);
+        ASSERT_EQ(found.differences.size(), 1U);
+        EXPECT_THAT(found.differences[0].text, ::testing::HasSubstr("2 messages more than it"));
+    }
+}
+
+TEST(Verify, AListingCutByMessageLimitIsFollowed) {
+    imapd::Behaviour limited = imapd::standard();
+    limited.command_messages_max = 40;
+    for (const bool told : {true, false}) {
+        SCOPED_TRACE(told);
+        if (told) limited.offer("MESSAGELIMIT=40");
+        Pair pair(limited, limited, {kAlice});
+        fill(pair, "INBOX", 150);
+        (void)pair.copy();
+        for (const VerifyDepth depth : {VerifyDepth::metadata, VerifyDepth::content}) {
+            const auto found = pair.verify(depth);
+            EXPECT_EQ(found.verify.equal, 150U) << describe(found);
+            EXPECT_EQ(found.result, report::RunResult::complete);
+        }
+    }
+}
+
+/// Two mailboxes of 20 messages each, copied.
+struct Copied {
+    Copied() : pair(imapd::standard(), imapd::standard(), {kAlice}) {
+        fill(pair, "INBOX", 20);
+        fill(pair, "Work", 20);
+        (void)pair.copy();
+    }
+    void say(Side side, imapd::ScriptedReply reply) {
+        imapd::Behaviour b = imapd::standard();
+        b.script.push_back(std::move(reply));
+        (side == Side::source ? pair.source : pair.destination).set_behaviour(b);
+    }
+    Pair pair;
+};
+
+TEST(Verify, WaitsWhereAServerAsksForIt) {
+    for (const Side side : {Side::source, Side::destination}) {
+        for (const char* command : {"LIST", "EXAMINE", "UID FETCH"}) {
+            for (const char* said :
+                 {"NO [UNAVAILABLE] try again later", "NO [INUSE] locked",
+                  "BAD Request is throttled. Suggested Backoff Time: 1000 milliseconds"}) {
+                SCOPED_TRACE(std::string(name_of(side)) + " " + command + " " + said);
+                Copied copied;
+                copied.say(side, {.command = command, .reply = "%t " + std::string(said) + "\r\n"});
+                const auto found = copied.pair.verify(VerifyDepth::metadata);
+                EXPECT_EQ(found.verify.equal, 40U) << describe(found);
+                EXPECT_EQ(found.result, report::RunResult::complete);
+                EXPECT_THAT(found.differences, ::testing::IsEmpty());
+            }
+        }
+    }
+}
+
+TEST(Verify, GoesOnAfterALostConnection) {
+    for (const Side side : {Side::source, Side::destination}) {
+        SCOPED_TRACE(name_of(side));
+        Copied copied;
+        copied.say(side, {.command = "UID FETCH", .nth = 3, .reply = "", .close = true});
+        const auto found = copied.pair.verify(VerifyDepth::content);
+        EXPECT_EQ(found.verify.equal, 40U) << describe(found);
+        EXPECT_EQ(found.result, report::RunResult::complete);
+    }
+}
+
+TEST(Verify, AMailboxThatEndsEachConnectionIsNotComparedAndDoesNotEndTheRest) {
+    Copied copied;
+    copied.say(Side::source,
+               {.command = "UID FETCH", .nth = 2, .every = true, .reply = "", .close = true});
+    const auto found = copied.pair.verify(VerifyDepth::content);
+    EXPECT_EQ(found.result, report::RunResult::partial) << describe(found);
+    EXPECT_EQ(found.verify.different, 40U);
+    EXPECT_EQ(found.mailboxes.failed, 2U);
+}
+
+TEST(Verify, SeesMailboxesThatOneSideHasNot) {
+    Copied copied;
+    copied.pair.source.create(kAlice, "Empty");
+    copied.pair.destination.create(kAlice, "Only here");
+    for (const char* name : {"a", "b", "c"})
+        copied.pair.destination.add_message(kAlice, "Only here", Pair::mail(name));
+    for (const VerifyDepth depth : {VerifyDepth::counts, VerifyDepth::metadata}) {
+        const auto found = copied.pair.verify(depth);
+        EXPECT_EQ(found.verify.equal, 40U) << describe(found);
+        EXPECT_EQ(found.verify.extra, 3U);
+        ASSERT_EQ(found.differences.size(), 1U);
+        EXPECT_EQ(found.differences[0].mailbox, "Empty");
+        EXPECT_EQ(found.differences[0].kind, report::Difference::Kind::missing);
+    }
+    // What was not selected is not looked for.
+    copied.pair.options.names.include = {"INBOX"};
+    EXPECT_EQ(copied.pair.verify(VerifyDepth::metadata).verify.extra, 0U);
+}
+
 }  // namespace
 }  // namespace imapult::test

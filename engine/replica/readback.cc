@@ -67,6 +67,15 @@ class BackSink final : public session::Sink {
     std::size_t next_ = 0;
 };
 
+void tell_uncompared(Account& account, const Job& job, std::size_t messages) {
+    if (messages == 0) return;
+    account.notice(printable(job.display), report::NoticeKind::other,
+                   std::to_string(messages) +
+                       " messages that the destination may have altered could not be compared with "
+                       "their originals; `imapult verify --depth content` tells whether they are "
+                       "whole");
+}
+
 }  // namespace
 
 void Lane::read_back_earlier(Job& job, const std::vector<Appended>& copied) {
@@ -298,7 +307,10 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
     if (!opened) co_return std::unexpected(std::move(opened).error());
     if (auto later = throttled(*opened, destination_->connection().peer(), kReadBack))
         co_return std::unexpected(std::move(*later));
-    if (!opened->ok()) co_return Result<void>{};
+    if (!opened->ok()) {
+        tell_uncompared(*account_, job, suspects.size());
+        co_return Result<void>{};
+    }
     auto again = co_await find_again(job, suspects);
     if (!again) co_return again;
     Comparison comparison;
@@ -319,15 +331,16 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
               [](const Paired& a, const Paired& b) { return a.source_uid < b.source_uid; });
     BodyComparison bodies(*account_, *source_, *destination_, comparison, false);
     bodies.tells_progress = false;
+    bodies.waits = false;  // the lane does, and others may take the connection meanwhile
     auto compared = co_await bodies.run(std::move(chosen));
     if (!compared) co_return compared;
-    if (bodies.later) co_return std::unexpected(std::move(*bodies.later));
     if (destination_->capabilities().has("UNSELECT")) {
         auto left = co_await destination_->execute(imap::source::unselect());
         if (!left) co_return std::unexpected(std::move(left).error());
     }
     report::AlterationCounts counts{};
     std::uint64_t altered = 0;
+    std::size_t uncompared = 0;
     for (const Appended& a : suspects) {
         const auto found = bodies.verdicts.find(a.source_uid);
         if (found == bodies.verdicts.end()) {
@@ -335,9 +348,11 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
             if (a.size != a.size_there) account_->sizes_are_estimates = true;
             continue;
         }
-        if (found->second.unread) continue;
-        // Those too large to be looked into: line ends explain less than that.
-        const bool far_smaller = a.size > kExaminedBytesMax && a.size_there < a.size - a.size / 16;
+        // Those that nobody could look into: line ends explain less than that.
+        const bool unread = found->second.unread;
+        const bool unexamined =
+            a.size > kExaminedBytesMax || (unread && !account_->sizes_are_estimates);
+        const bool far_smaller = unexamined && a.size_there < a.size - a.size / 16;
         if (found->second.by == report::Alteration::truncated || far_smaller) {
             co_await disown(job, a.source_uid, true,
                             "the destination said OK to this message and kept " +
@@ -345,11 +360,16 @@ Task<Result<void>> Lane::compare_suspects(Job& job, std::vector<Appended> suspec
                                 " octets");
             continue;
         }
+        if (unread) {
+            ++uncompared;
+            continue;
+        }
         ++altered;
         ++counts.at(static_cast<std::size_t>(found->second.by));
         if ((a.odd & kOddNul) != 0) ++account_->faith_nul.altered;
         if ((a.odd & kOddHeader) != 0) ++account_->faith_header.altered;
     }
+    tell_uncompared(*account_, job, uncompared);
     if (altered > 0) {
         account_->notice(printable(job.display), report::NoticeKind::message_altered,
                          std::to_string(altered) + " messages were altered by the destination: " +

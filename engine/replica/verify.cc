@@ -3,6 +3,7 @@
 #include "engine/replica/verify.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/text.h"
@@ -44,34 +45,41 @@ class Verifier {
         : account_(account),
           sessions_(sessions),
           options_(options),
+          repeats_(account, sessions),
           random_(account.environment.seed ^ account.id) {}
 
-    Task<Result<void>> mailbox(Comparison comparison) {
-        const std::uint64_t here = comparison.source->messages.value_or(0);
-        const std::string display = comparison.source->display();
+    Task<Result<void>> mailbox(Comparison start) {
+        const std::uint64_t here = start.source->messages.value_or(0);
+        const std::string display = start.source->display();
         account_.observer.mailbox_started(account_.index, display, here, 0, 0);
-        Verdicts verdicts(account_, printable(display), comparison.counts);
-        told_ = 0;
-        judged_ = true;
-        Result<void> done;
-        if (comparison.destination == nullptr) {
-            if (here > 0) {
-                verdicts.tell(Difference::Kind::missing, 0, 0,
-                              "the mailbox is not at the destination", here);
+        const std::size_t told_before = account_.summary.differences.size();
+        while (true) {
+            Comparison comparison = start;
+            Verdicts verdicts(account_, printable(display), comparison.counts);
+            told_ = 0;
+            judged_ = true;
+            auto done = co_await compare(comparison, verdicts);
+            if (done) repeats_.progress();
+            if (!done) {
+                // What was told of it so far is void.
+                auto& differences = account_.summary.differences;
+                differences.erase(differences.begin() + static_cast<std::ptrdiff_t>(told_before),
+                                  differences.end());
+                comparison.counts = {};
+                verdicts = Verdicts(account_, printable(display), comparison.counts);
+                Error why = std::move(done).error();
+                if (co_await repeats_.again(why, asked_)) continue;
+                if (account_.stopping()) co_return std::unexpected(std::move(why));
+                done = co_await refused(comparison, verdicts, std::move(why));
             }
-            if (options_.proof) done = co_await prove_source(comparison);
-        } else if (options_.depth == VerifyDepth::counts &&
-                   !(comparison.labels && comparison.labels->box.represents)) {
-            compare_counts(comparison, verdicts);
-        } else {
-            done = co_await messages(comparison, verdicts);
-        }
-        if (!done) co_return done;
-        if (judged_) {
-            verdicts.close();
-            report::Progress progress;
-            progress.verified = here - std::min(here, told_);
-            account_.observer.progress(account_.index, progress);
+            if (!done) co_return done;
+            if (judged_) {
+                verdicts.close();
+                report::Progress progress;
+                progress.verified = here - std::min(here, told_);
+                account_.observer.progress(account_.index, progress);
+            }
+            break;
         }
         account_.observer.mailbox_finished(account_.index, display);
         co_return Result<void>{};
@@ -80,17 +88,37 @@ class Verifier {
     AccountProof proof;
 
   private:
+    Task<Result<void>> compare(Comparison& comparison, Verdicts& verdicts) {
+        asked_ = Side::source;
+        if (comparison.destination == nullptr) {
+            const std::uint64_t here = comparison.source->messages.value_or(0);
+            verdicts.tell(Difference::Kind::missing, 0, 0, "the mailbox is not at the destination",
+                          here);
+            Result<void> done;
+            if (options_.proof) done = co_await prove_source(comparison);
+            if (done && here == 0) ++account_.summary.mailboxes.failed;  // no message counts for it
+            co_return done;
+        } else if (options_.depth == VerifyDepth::counts &&
+                   !(comparison.labels && comparison.labels->box.represents)) {
+            compare_counts(comparison, verdicts);
+        } else {
+            co_return co_await messages(comparison, verdicts);
+        }
+        co_return Result<void>{};
+    }
+
     /// The destination has no such mailbox: what the source has is proved all the same, so that the
     /// roots differ.
     Task<Result<void>> prove_source(Comparison& comparison) {
         auto here = co_await list_messages(*sessions_.source, *comparison.source, comparison.flags);
-        if (!here && here.error().scope == Scope::mailbox) {
+        if (!here && here.error().scope == Scope::mailbox && !asks_for_patience(here.error())) {
             fail_mailbox(comparison, here.error());
             prove_nothing(comparison);
             co_return Result<void>{};
         }
         if (!here) co_return std::unexpected(std::move(here).error());
-        comparison.here = std::move(*here);
+        comparison.here = std::move(here->metas);
+        comparison.unseen_here = here->unseen;
         BodyComparison bodies(account_, *sessions_.source, *sessions_.destination, comparison,
                               true);
         co_return co_await finish_proof(comparison, bodies);
@@ -112,8 +140,10 @@ class Verifier {
 
     /// A server refuses this mailbox alone. Nothing is known of its messages then, and the other
     /// mailboxes are compared still.
-    Task<Result<void>> refused(Comparison& comparison, Verdicts& verdicts, Side side, Error error) {
-        if (error.scope != Scope::mailbox) co_return std::unexpected(std::move(error));
+    Task<Result<void>> refused(Comparison& comparison, Verdicts& verdicts, Error error) {
+        const Side side = asked_;
+        if (error.scope != Scope::mailbox || asks_for_patience(error))
+            co_return std::unexpected(std::move(error));
         fail_mailbox(comparison, error);
         const std::uint64_t here = comparison.source->messages.value_or(0);
         judged_ = here > 0;  // of an empty one there is nothing to say
@@ -157,22 +187,21 @@ class Verifier {
         const LabelView* labels = comparison.labels ? &*comparison.labels : nullptr;
         auto here =
             co_await list_messages(*sessions_.source, *comparison.source, comparison.flags, labels);
-        if (!here) {
-            co_return co_await refused(comparison, verdicts, Side::source, std::move(here).error());
-        }
-        comparison.here = std::move(*here);
+        if (!here) co_return co_await refused(comparison, verdicts, std::move(here).error());
+        comparison.here = std::move(here->metas);
+        comparison.unseen_here = here->unseen;
         if (labels != nullptr && labels->box.represents) {
             // Compared in the mailbox that stands for them.
             comparison.counts.equal +=
                 std::erase_if(comparison.here, [](const Meta& meta) { return meta.elsewhere; });
         }
+        asked_ = Side::destination;
         auto there = co_await list_messages(*sessions_.destination, *comparison.destination,
                                             comparison.flags);
-        if (!there) {
-            co_return co_await refused(comparison, verdicts, Side::destination,
-                                       std::move(there).error());
-        }
-        comparison.there = std::move(*there);
+        if (!there) co_return co_await refused(comparison, verdicts, std::move(there).error());
+        asked_ = Side::source;
+        comparison.there = std::move(there->metas);
+        comparison.unseen_there = there->unseen;
         auto paired = co_await pair_messages(account_, sessions_, comparison);
         if (!paired) co_return paired;
         // Pairs whose one side is gone prove nothing.
@@ -246,6 +275,13 @@ class Verifier {
                 verdicts.tell(Difference::Kind::different, here.uid, there.uid, std::move(what));
             }
         }
+        if (comparison.unseen_here > 0) {
+            verdicts.tell(Difference::Kind::missing, 0, 0,
+                          "not compared: the source counts " +
+                              std::to_string(comparison.unseen_here) +
+                              " messages more than it lists",
+                          comparison.unseen_here);
+        }
         counts.extra +=
             comparison.there.size() - std::min(comparison.there.size(), comparison.pairs.size());
     }
@@ -269,7 +305,9 @@ class Verifier {
             if (refusal != account_.refusals.end())
                 return "refused by the destination: " + refusal->second.reason;
         }
-        return "not at the destination";
+        if (comparison.unseen_there == 0) return "not at the destination";
+        return "not compared: not among what the destination lists, which counts " +
+               std::to_string(comparison.unseen_there) + " messages more";
     }
 
     /// A UID tells a person little: the Message-IDs of what is listed, from the source.
@@ -321,7 +359,7 @@ class Verifier {
         }
         box.source_messages = comparison.here.size();
         box.root = dedup::root_of(box);
-        if (bodies.source_read) {
+        if (bodies.source_read && comparison.unseen_here == 0) {
             box.source_root = dedup::merkle_root(std::move(bodies.source_leaves));
         } else {
             account_.notice(printable(box.mailbox), report::NoticeKind::other,
@@ -335,6 +373,8 @@ class Verifier {
     Account& account_;
     Sessions& sessions_;
     const VerifyOptions& options_;
+    Repeats repeats_;
+    Side asked_ = Side::source;  ///< whose answer is waited for, where only one is asked
     Random random_;
     std::uint64_t told_ = 0;  ///< messages of the present mailbox in the progress already
     bool judged_ = true;      ///< there is a verdict on the present mailbox
@@ -348,6 +388,31 @@ void finish_account_proof(Account& account, AccountProof proof) {
     account.summary.proof = std::make_shared<const AccountProof>(std::move(proof));
 }
 
+/// Mailboxes that only the destination has: all their messages are extra.
+void count_elsewhere(Account& account, const Placement& placement,
+                     const std::vector<dedup::MailboxRecord>& records) {
+    std::set<const Mailbox*> placed;
+    for (const Place& place : placement.places) placed.insert(account.destination.find(place.name));
+    for (const dedup::MailboxRecord& record : records) {
+        // Copies of what was not selected this time.
+        if (!record.archived && account.source.find(record.source_name) != nullptr)
+            placed.insert(account.destination.find(record.destination_name));
+    }
+    for (const Mailbox& box : account.destination.mailboxes) {
+        const bool view =
+            account.destination.gmail &&
+            (box.role == Role::all || box.role == Role::flagged || box.role == Role::important);
+        if (!box.selectable || box.space != Space::personal || view || placed.contains(&box) ||
+            box.messages.value_or(0) == 0 || !is_selected(box.display(), account.options.names))
+            continue;
+        report::VerifyCounts counts;
+        counts.extra = *box.messages;
+        account.summary.verify += counts;
+        account.summary.verified.push_back(
+            {account.summary.account, printable(box.display()), counts});
+    }
+}
+
 Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOptions& options) {
     if (options.against) {
         if (co_await open_and_list(account, sessions))
@@ -358,7 +423,10 @@ Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOption
     if (!records) co_return account.give_up(std::move(records).error(), std::nullopt);
     if (!co_await open_and_list(account, sessions)) co_return;
     (void)leave_out_views(account.source, account.options.names, account.options.labels);
-    auto left = co_await leave_out_foreign(account, *sessions.source, *records);
+    auto left = co_await patiently(
+        account, Side::source, 4,
+        [&] { return leave_out_foreign(account, *sessions.source, *records); },
+        [&] { return sessions.alive(); });
     if (!left) co_return account.give_up(std::move(left).error(), Side::source);
     const Translation names = account.translation();
     std::map<std::string, const dedup::MailboxRecord*> known;
@@ -394,6 +462,7 @@ Task<void> verify_steps(Account& account, Sessions& sessions, const VerifyOption
         auto done = co_await verifier.mailbox(std::move(comparison));
         if (!done) co_return account.give_up(std::move(done).error(), std::nullopt);
     }
+    if (!account.stopping()) count_elsewhere(account, placement, *records);
     if (options.proof && !account.stopping())
         finish_account_proof(account, std::move(verifier.proof));
 }
@@ -407,52 +476,6 @@ void balance(report::AccountSummary& summary) {
 }
 
 }  // namespace
-
-Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
-                                              FlagTable& flags, const LabelView* labels) {
-    SelectSink selected;
-    auto examine = imap::source::examine(box.name, {}, session.encoding());
-    if (!examine) co_return std::unexpected(std::move(examine).error());
-    session::Ticket opened = session.start(std::move(*examine), &selected);
-    const std::uint32_t last =
-        box.uid_next && *box.uid_next > 0 ? *box.uid_next - 1 : UINT32_MAX - 1;
-    MetaSink metas(1, last, flags, labels);
-    session::Ticket asked;
-    imap::FetchItems items;
-    items.flags = items.internal_date = items.size = true;
-    items.gm_labels = labels != nullptr;
-    if (last > 0 && box.messages != 0U) {
-        auto fetch =
-            imap::source::uid_fetch(imap::UidSet(1, last), items, std::nullopt, session.encoding());
-        if (!fetch) co_return std::unexpected(std::move(fetch).error());
-        asked = session.start(std::move(*fetch), &metas);
-    }
-    auto reply = co_await session.finish(opened);
-    Result<session::Reply> listed;
-    if (asked) listed = co_await session.finish(asked);
-    if (!reply) co_return std::unexpected(std::move(reply).error());
-    if (!reply->ok()) {
-        co_return std::unexpected(session::refusal(*reply, session.connection().peer(),
-                                                   "open " + printable(box.display())));
-    }
-    if (!listed) co_return std::unexpected(std::move(listed).error());
-    if (!listed->ok()) {
-        co_return std::unexpected(session::refusal(*listed, session.connection().peer(),
-                                                   "list " + printable(box.display())));
-    }
-    std::vector<Meta> all = metas.take();
-    // UIDNEXT is not to be trusted everywhere (mailutils says one too few).
-    if (all.size() < box.messages.value_or(0) && last < UINT32_MAX - 1) {
-        MetaSink more(last + 1, UINT32_MAX, flags);
-        auto fetch = imap::source::uid_fetch(imap::UidSet(last + 1, UINT32_MAX), items,
-                                             std::nullopt, session.encoding());
-        if (!fetch) co_return std::unexpected(std::move(fetch).error());
-        auto rest = co_await session.execute(std::move(*fetch), &more);
-        if (!rest) co_return std::unexpected(std::move(rest).error());
-        for (const Meta& meta : more.take()) all.push_back(meta);
-    }
-    co_return all;
-}
 
 void Verdicts::tell(Difference::Kind kind, std::uint32_t source_uid, std::uint32_t destination_uid,
                     std::string text, std::uint64_t messages,

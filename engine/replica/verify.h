@@ -2,6 +2,8 @@
 // What the parts of `verify` share: one mailbox on both sides, and how bodies are compared.
 //
 //   verify.cc          the account, mailbox by mailbox; counts, metadata, verdicts
+//   verify_listing.cc  all messages of a mailbox
+//   verify_repeats.cc  patience with servers, connections opened again
 //   verify_match.cc    which message is whose copy
 //   verify_contents.cc bodies, streamed from both sides in step
 //   verify_kind.cc     what became of an altered one (verify_mime.cc: its MIME parts)
@@ -19,6 +21,7 @@
 #include "engine/replica/account.h"
 #include "engine/replica/job.h"
 #include "engine/replica/labels.h"
+#include "engine/replica/patience.h"
 #include "engine/replica/sinks.h"
 
 namespace imapult::replica {
@@ -46,14 +49,19 @@ struct Comparison {
     const dedup::MailboxRecord* record = nullptr;  ///< of the present incarnations, or none
     std::optional<LabelView> labels;               ///< Gmail
     FlagTable flags;
-    std::vector<Meta> here, there;  ///< rising UIDs
-    std::vector<Paired> pairs;      ///< rising source UIDs
+    std::vector<Meta> here, there;                    ///< rising UIDs
+    std::uint64_t unseen_here = 0, unseen_there = 0;  ///< counted and not listed
+    std::vector<Paired> pairs;                        ///< rising source UIDs
     report::VerifyCounts counts;
 };
 
+struct Listed {
+    std::vector<Meta> metas;   ///< rising UIDs
+    std::uint64_t unseen = 0;  ///< the server counts so many more, and does not list them
+};
 /// EXAMINE and the metadata of all messages.
-Task<Result<std::vector<Meta>>> list_messages(Session& session, const Mailbox& box,
-                                              FlagTable& flags, const LabelView* labels = nullptr);
+Task<Result<Listed>> list_messages(Session& session, const Mailbox& box, FlagTable& flags,
+                                   const LabelView* labels = nullptr);
 
 /// Fills Comparison::pairs: from the ledger, then by what the messages are.
 Task<Result<void>> pair_messages(Account& account, Sessions& sessions, Comparison& comparison);
@@ -81,16 +89,36 @@ class ContentSink final : public session::Sink {
         std::string message_id, body;
         bool kept = false;
     };
-    explicit ContentSink(Wishes wishes) : wishes_(wishes) {}
+    /// `account`: whose rate limit is kept to.
+    explicit ContentSink(Wishes wishes, Account* account = nullptr)
+        : wishes_(wishes), account_(account) {}
+    /// One sink for all commands of a stream: Dovecot may send data of a FETCH before the OK of the
+    /// one in front of it, so that what comes says by its UID only whose it is. As often released
+    /// as expected: an entry stays until nobody waits for it.
+    void expect(std::uint32_t uid) {
+        only_expected_ = true;
+        ++expected_[uid];
+    }
+    void release(std::uint32_t uid);
     bool on_untagged(const imap::Event& event) override;
     bool on_body_begin(const imap::BodyBegin& begin) override;
     void on_body_chunk(const imap::BodyChunk& chunk) override;
+    bool blocked() override;
+    Task<void> wait() override;
+    void on_connection_lost() override;
     [[nodiscard]] const Entry* find(std::uint32_t uid) const;
     std::map<std::uint32_t, Entry> entries;
 
   private:
     struct Hashes;
     Wishes wishes_;
+    Account* account_;
+    Nanos not_before_{0};  ///< rate limit
+    [[nodiscard]] bool is_wanted(std::uint32_t uid) const {
+        return !only_expected_ || expected_.contains(uid);
+    }
+    std::map<std::uint32_t, std::uint32_t> expected_;  ///< how many wait for it
+    bool only_expected_ = false;
     Entry entry_;
     std::shared_ptr<Hashes> hashes_;
 };
@@ -107,15 +135,16 @@ class BodyComparison {
           comparison_(&comparison),
           proof_(proof) {}
 
-    /// `chosen`: indices into Comparison::pairs, rising.
+    /// `chosen`: indices into Comparison::pairs, rising. What a server does not hand out is asked
+    /// for once more, each message alone. An error may be that a server asks for patience.
     Task<Result<void>> run(std::vector<std::size_t> chosen);
 
     bool tells_progress = true;
+    bool waits = true;  ///< as long as a server asks for; else that is the error
     std::map<std::uint32_t, BodyVerdict> verdicts;  ///< by source UID, of those not equal
     MailboxProof proof;                             ///< its messages, if wished for
     std::vector<Sha256> source_leaves;
-    bool source_read = true;     ///< the source handed out all that was to be proved
-    std::optional<Error> later;  ///< a server asked for patience: not all was compared
+    bool source_read = true;  ///< the source handed out all that was to be proved
 
   private:
     struct Chunk;
@@ -124,13 +153,19 @@ class BodyComparison {
         std::uint64_t bytes_max;
         bool by_digest = false;  ///< DIGEST.SHA1 where a server offers it
         bool keep = false;
+        bool alone = false;       ///< each message once more, in a command of its own
+        unsigned tries_left = 0;  ///< … and again, where the server says that it cannot just now
     };
+    Task<Result<void>> read(std::vector<std::size_t> chosen, Plan plan);
+    struct Sides;  ///< what streams in from both
     Task<Result<void>> stream(const std::vector<std::size_t>& chosen, Plan plan);
+    [[nodiscard]] ContentSink::Wishes wishes(const Plan& plan) const;
     std::unique_ptr<Chunk> next_chunk(const std::vector<std::size_t>& chosen, std::size_t& next,
                                       const Plan& plan);
-    Result<void> ask(Chunk& chunk, const Plan& plan);
+    Result<void> ask(Chunk& chunk, Sides& sides, const Plan& plan);
     Task<Result<void>> finish(Chunk& chunk);
-    void judge(const Chunk& chunk, const Plan& plan);
+    void note_refusal(Chunk& chunk, const session::Reply& reply, Session& session);
+    void judge(const Chunk& chunk, const Sides& sides, const Plan& plan);
     static std::uint8_t repair_between(const Paired& pair, std::string_view here,
                                        std::string_view there);
     void judge_kept(const Paired& pair, const ContentSink::Entry* here,
@@ -143,7 +178,36 @@ class BodyComparison {
     Comparison* comparison_;
     bool proof_;
     std::vector<std::size_t> altered_, undigested_;
+    std::vector<std::size_t> unread_;  ///< not handed out, to be asked for once more
+    struct Asked {
+        Error why;
+        Side side;
+    };
+    std::optional<Asked> later_;                          ///< nothing more is to be asked for now
+    std::optional<Asked> unavailable_;                    ///< one message is not to be had now
     std::map<std::uint32_t, std::uint32_t> proof_flags_;  ///< FlagTable's index -> proof's
+};
+
+/// Decides, after an error, whether a mailbox is compared once more: waits where a server asks for
+/// it, and opens connections again that were lost.
+class Repeats {
+  public:
+    Repeats(Account& account, Sessions& sessions)
+        : account_(&account), sessions_(&sessions), patience_(account, 6) {}
+
+    /// One has been compared.
+    void progress();
+    /// True: once more. Else `why` is the last word; of Scope::mailbox where the others can be
+    /// compared still. `side`: who was asked.
+    Task<bool> again(Error& why, Side side);
+
+  private:
+    Task<bool> reopen();
+    Task<bool> reopen(Side side);
+    Account* account_;
+    Sessions* sessions_;
+    Patience patience_;
+    unsigned put_offs_ = 0, losses_ = 0;  ///< over the present mailbox
 };
 
 /// A destination against what it was proved to hold.

@@ -21,9 +21,10 @@ constexpr std::size_t kChunksUnderWay = 2;
 
 class Against {
   public:
-    Against(Account& account, Session& session, const MailboxProof& proved)
+    Against(Account& account, Sessions& sessions, Repeats& repeats, const MailboxProof& proved)
         : account_(account),
-          session_(session),
+          sessions_(sessions),
+          repeats_(repeats),
           proved_(proved),
           verdicts_(account, printable(proved.mailbox), counts_) {}
 
@@ -37,9 +38,8 @@ class Against {
                                proved_.messages.size());
             }
         } else {
-            auto compared = co_await compare(*box);
-            if (!compared && compared.error().scope != Scope::mailbox) co_return compared;
-            if (!compared) refused(compared.error());
+            auto compared = co_await compare_patiently(*box);
+            if (!compared) co_return compared;
         }
         if (!account_.stopping() && judged_) verdicts_.close();
         account_.observer.mailbox_finished(account_.index, proved_.mailbox);
@@ -47,6 +47,32 @@ class Against {
     }
 
   private:
+    Task<Result<void>> compare_patiently(const Mailbox& box) {
+        const std::size_t told = account_.summary.differences.size();
+        while (true) {
+            auto compared = co_await compare(box);
+            if (compared) {
+                repeats_.progress();
+                co_return compared;
+            }
+            // From the beginning.
+            auto& differences = account_.summary.differences;
+            differences.erase(differences.begin() + static_cast<std::ptrdiff_t>(told),
+                              differences.end());
+            counts_ = {};
+            verdicts_ = Verdicts(account_, printable(proved_.mailbox), counts_);
+            by_uid_.clear();
+            found_.clear();
+            refound_ = 0;
+            Error why = std::move(compared).error();
+            if (co_await repeats_.again(why, Side::destination)) continue;
+            if (why.scope != Scope::mailbox || account_.stopping())
+                co_return std::unexpected(std::move(why));
+            refused(why);
+            co_return Result<void>{};
+        }
+    }
+
     /// The server refuses this mailbox alone: the others are compared still.
     void refused(const Error& error) {
         ++account_.summary.mailboxes.failed;
@@ -58,9 +84,9 @@ class Against {
     }
 
     Task<Result<void>> compare(const Mailbox& box) {
-        auto there = co_await list_messages(session_, box, flags_);
+        auto there = co_await list_messages(*sessions_.destination, box, flags_);
         if (!there) co_return std::unexpected(std::move(there).error());
-        there_ = std::move(*there);
+        there_ = std::move(there->metas);
         std::vector<const ProvedMessage*> lost;
         std::vector<std::uint32_t> claimed;
         const bool same = box.uid_validity.value_or(0) == proved_.uid_validity;
@@ -89,56 +115,72 @@ class Against {
         co_return Result<void>{};
     }
 
-    Task<Result<void>> stream(const std::vector<std::uint32_t>& uids) {
+    /// What was not handed out is asked for once more, each message alone.
+    Task<Result<void>> stream(const std::vector<std::uint32_t>& uids, bool alone = false) {
         struct Chunk {
-            explicit Chunk(ContentSink::Wishes wishes) : sink(wishes) {}
             std::vector<std::uint32_t> uids;
-            ContentSink sink;
             std::vector<session::Ticket> tickets;
         };
         ContentSink::Wishes wishes;
         wishes.sha256 = wishes.message_id = true;
+        ContentSink sink(wishes, &account_);
         imap::FetchItems items;
         items.body = imap::FetchItems::Body::whole;
         std::deque<std::unique_ptr<Chunk>> open;
         std::optional<Error> error;
         std::size_t next = 0;
+        Session& session = *sessions_.destination;
+        const std::size_t most =
+            alone ? 1 : std::min(kChunkMessagesMax, session.messages_per_command());
+        std::vector<std::uint32_t> unread;
         while (true) {
             while (!error && !account_.stopping() && next < uids.size() &&
                    open.size() < kChunksUnderWay) {
-                auto chunk = std::make_unique<Chunk>(wishes);
+                auto chunk = std::make_unique<Chunk>();
                 std::uint64_t bytes = 0;
-                while (next < uids.size() && chunk->uids.size() < kChunkMessagesMax) {
+                while (next < uids.size() && chunk->uids.size() < most) {
                     bytes += find_meta(there_, uids[next])->size;
                     if (!chunk->uids.empty() && bytes > kChunkBytes) break;
+                    sink.expect(uids[next]);
                     chunk->uids.push_back(uids[next++]);
                 }
-                for (const imap::UidSet& set : uid_sets(session_, chunk->uids, 0)) {
+                for (const imap::UidSet& set : uid_sets(session, chunk->uids, 0)) {
                     auto command =
-                        imap::source::uid_fetch(set, items, std::nullopt, session_.encoding());
+                        imap::source::uid_fetch(set, items, std::nullopt, session.encoding());
                     if (!command) {
                         error = std::move(command).error();
                         break;
                     }
-                    chunk->tickets.push_back(session_.start(std::move(*command), &chunk->sink));
+                    chunk->tickets.push_back(session.start(std::move(*command), &sink));
                 }
                 open.push_back(std::move(chunk));
             }
             if (open.empty()) break;
             for (session::Ticket& ticket : open.front()->tickets) {
-                auto reply = co_await session_.finish(ticket);
+                auto reply = co_await session.finish(ticket);
                 if (!reply && !error) error = std::move(reply).error();
+                if (reply && !error) {
+                    error = throttled(*reply, session.connection().peer(), "hand out messages");
+                }
             }
             if (!error) {
-                for (const std::uint32_t uid : open.front()->uids)
-                    judge(uid, open.front()->sink.find(uid));
                 report::Progress progress;
-                progress.verified = open.front()->uids.size();
+                for (const std::uint32_t uid : open.front()->uids) {
+                    const ContentSink::Entry* entry = sink.find(uid);
+                    if (entry == nullptr && !alone) {
+                        unread.push_back(uid);
+                    } else {
+                        judge(uid, entry);
+                        ++progress.verified;
+                    }
+                }
                 account_.observer.progress(account_.index, progress);
             }
+            for (const std::uint32_t uid : open.front()->uids) sink.release(uid);
             open.pop_front();
         }
         if (error) co_return std::unexpected(std::move(*error));
+        if (!unread.empty() && !account_.stopping()) co_return co_await stream(unread, true);
         co_return Result<void>{};
     }
 
@@ -239,7 +281,8 @@ class Against {
     }
 
     Account& account_;
-    Session& session_;
+    Sessions& sessions_;
+    Repeats& repeats_;
     const MailboxProof& proved_;
     report::VerifyCounts counts_;
     Verdicts verdicts_;
@@ -270,10 +313,11 @@ Task<void> verify_against(Account& account, Sessions& sessions, const AccountPro
     }
     account.summary.mailboxes.total = boxes.size();
     account.observer.account_listed(account.index, boxes.size());
+    Repeats repeats(account, sessions);
     for (const MailboxProof* box : boxes) {
         if (account.stopping()) break;
         account.summary.messages.source += box->messages.size();
-        Against against(account, *sessions.destination, *box);
+        Against against(account, sessions, repeats, *box);
         const bool there = !box->destination.empty() && account.destination.holds(box->destination);
         auto done =
             co_await against.run(there ? account.destination.find(box->destination) : nullptr);

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kChunkMessagesMax = 500;
 constexpr std::uint64_t kChunkBytes = 4 * limits::kMiB;
 constexpr std::size_t kChunksUnderWay = 2;
+constexpr unsigned kUnavailableMax = 3;  ///< times one message may be put off when asked for alone
 constexpr std::size_t kExaminedMax =
     2000;  ///< altered messages of a mailbox whose kind is looked for
 constexpr std::string_view kDigestCapability = "DIGEST=SHA1";
@@ -52,12 +53,29 @@ bool ContentSink::on_body_begin(const imap::BodyBegin& begin) {
 }
 
 void ContentSink::on_body_chunk(const imap::BodyChunk& chunk) {
+    if (account_ != nullptr && account_->options.rate != nullptr) {
+        not_before_ = account_->options.rate->reserve(chunk.bytes.size(),
+                                                      account_->environment.scheduler.now());
+    }
     entry_.size += chunk.bytes.size();
     if (hashes_->raw) hashes_->raw->update(chunk.bytes);
     if (hashes_->sha256) hashes_->sha256->update(chunk.bytes);
     if (hashes_->sha1) hashes_->sha1->update(chunk.bytes);
     if (wishes_.message_id) hashes_->message_id.update(chunk.bytes);
     if (entry_.kept) entry_.body += chunk.bytes;
+}
+
+bool ContentSink::blocked() {
+    return account_ != nullptr && !account_->stopping() &&
+           not_before_ > account_->environment.scheduler.now();
+}
+
+Task<void> ContentSink::wait() {
+    (void)co_await account_->changed.wait(not_before_);
+}
+
+void ContentSink::on_connection_lost() {
+    if (account_ != nullptr) account_->changed.notify_all();
 }
 
 bool ContentSink::on_untagged(const imap::Event& event) {
@@ -68,7 +86,7 @@ bool ContentSink::on_untagged(const imap::Event& event) {
                std::holds_alternative<imap::Expunge>(event) ||
                std::holds_alternative<imap::Vanished>(event);
     }
-    if (!fetch->uid) return true;
+    if (!fetch->uid || !is_wanted(*fetch->uid)) return true;
     if (!fetch->digest_sha1.empty()) {
         entries[*fetch->uid].sha1 = to_lower(fetch->digest_sha1);
         return true;
@@ -83,6 +101,13 @@ bool ContentSink::on_untagged(const imap::Event& event) {
     return true;
 }
 
+void ContentSink::release(std::uint32_t uid) {
+    const auto at = expected_.find(uid);
+    if (at == expected_.end() || --at->second > 0) return;
+    expected_.erase(at);
+    entries.erase(uid);
+}
+
 const ContentSink::Entry* ContentSink::find(std::uint32_t uid) const {
     const auto at = entries.find(uid);
     return at == entries.end() ? nullptr : &at->second;
@@ -91,23 +116,33 @@ const ContentSink::Entry* ContentSink::find(std::uint32_t uid) const {
 // --- the comparison -----------------------------------------------------------------------------
 
 struct BodyComparison::Chunk {
-    Chunk(ContentSink::Wishes wishes_here, ContentSink::Wishes wishes_there)
-        : here(wishes_here), there(wishes_there) {}
     std::vector<std::size_t> pairs;
-    ContentSink here, there;
     std::vector<session::Ticket> asked_here, asked_there;
+    bool put_off = false;  ///< a server said that it cannot just now
+};
+
+struct BodyComparison::Sides {
+    Sides(ContentSink::Wishes wishes, Account* account)
+        : here(wishes, account), there(wishes, account) {}
+    void release(const Paired& pair) {
+        here.release(pair.source_uid);
+        there.release(pair.destination_uid);
+    }
+    ContentSink here, there;
 };
 
 Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
     const bool digests = source_->capabilities().has(kDigestCapability) ||
                          destination_->capabilities().has(kDigestCapability);
-    Plan plan{kChunkMessagesMax, kChunkBytes};
+    const std::size_t most = std::min(
+        {kChunkMessagesMax, source_->messages_per_command(), destination_->messages_per_command()});
+    Plan plan{most, kChunkBytes};
     plan.by_digest = digests && !proof_;
-    auto done = co_await stream(chosen, plan);
+    auto done = co_await read(std::move(chosen), plan);
     if (done && !undigested_.empty()) {
-        const std::vector<std::size_t> rest = std::exchange(undigested_, {});
+        std::vector<std::size_t> rest = std::exchange(undigested_, {});
         plan.by_digest = false;
-        done = co_await stream(rest, plan);
+        done = co_await read(std::move(rest), plan);
     }
     if (!done) co_return done;
     // Read again and kept, to see what happened to them.
@@ -123,42 +158,80 @@ Task<Result<void>> BodyComparison::run(std::vector<std::size_t> chosen) {
                 small ? "the octets differ" : "the octets differ; too large to say how";
         }
     }
-    Plan kept{kChunkMessagesMax, kExaminedBytesMax};
+    Plan kept{most, kExaminedBytesMax};
     kept.keep = true;
-    co_return co_await stream(examined, kept);
+    co_return co_await read(std::move(examined), kept);
+}
+
+/// Everything that can be had: waits where a server asks for it, and asks for what was left out
+/// once more, alone.
+Task<Result<void>> BodyComparison::read(std::vector<std::size_t> chosen, Plan plan) {
+    Patience patience(*account_, 5);
+    while (true) {
+        const std::size_t before = chosen.size();
+        auto done = co_await stream(chosen, plan);
+        chosen = std::exchange(unread_, {});
+        if (!done || account_->stopping()) co_return done;
+        std::optional<Asked> asked = std::exchange(later_, std::nullopt);
+        std::optional<Asked> unavailable = std::exchange(unavailable_, std::nullopt);
+        if (asked) {
+            if (chosen.size() < before) patience.progress();
+            if (!waits || patience.exhausted()) co_return std::unexpected(std::move(asked->why));
+            co_await patience.wait(std::move(asked->why), asked->side);
+            continue;
+        }
+        if (chosen.empty()) co_return Result<void>{};
+        if (!plan.alone) {
+            plan.alone = true;
+            plan.messages_max = 1;
+            plan.tries_left = waits ? kUnavailableMax : 1;
+        }
+        --plan.tries_left;
+        if (waits && unavailable)
+            co_await patience.wait(std::move(unavailable->why), unavailable->side);
+    }
 }
 
 /// Chunk by chunk, the next ones asked for before the answers of one are awaited.
 Task<Result<void>> BodyComparison::stream(const std::vector<std::size_t>& chosen, Plan plan) {
+    Sides sides(wishes(plan), account_);
     std::deque<std::unique_ptr<Chunk>> open;
     std::optional<Error> error;
     std::size_t next = 0;
     while (true) {
         const std::size_t most = plan.keep ? 1 : kChunksUnderWay;
-        while (!error && !account_->stopping() && next < chosen.size() && open.size() < most) {
+        while (!error && !later_ && !account_->stopping() && next < chosen.size() &&
+               open.size() < most) {
             std::unique_ptr<Chunk> chunk = next_chunk(chosen, next, plan);
-            auto asked = ask(*chunk, plan);
+            auto asked = ask(*chunk, sides, plan);
             if (!asked) error = std::move(asked).error();
             open.push_back(std::move(chunk));
         }
         if (open.empty()) break;
         auto done = co_await finish(*open.front());
         if (!done && !error) error = std::move(done).error();
-        if (!error) judge(*open.front(), plan);
+        if (!error) judge(*open.front(), sides, plan);
+        for (const std::size_t index : open.front()->pairs)
+            sides.release(comparison_->pairs[index]);
         open.pop_front();
     }
     if (error) co_return std::unexpected(std::move(*error));
+    for (; next < chosen.size(); ++next) unread_.push_back(chosen[next]);
     co_return Result<void>{};
 }
 
-std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
-    const std::vector<std::size_t>& chosen, std::size_t& next, const Plan& plan) {
+ContentSink::Wishes BodyComparison::wishes(const Plan& plan) const {
     ContentSink::Wishes wishes;
     wishes.secret = account_->ledger.digest_secret();
     wishes.sha1 = plan.by_digest;
     wishes.sha256 = wishes.message_id = proof_ && !plan.keep;
     if (plan.keep) wishes.keep_bytes_max = kExaminedBytesMax;
-    auto chunk = std::make_unique<Chunk>(wishes, wishes);
+    return wishes;
+}
+
+std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
+    const std::vector<std::size_t>& chosen, std::size_t& next, const Plan& plan) {
+    auto chunk = std::make_unique<Chunk>();
     std::uint64_t bytes = 0;
     while (next < chosen.size() && chunk->pairs.size() < plan.messages_max) {
         const Meta* meta =
@@ -170,12 +243,14 @@ std::unique_ptr<BodyComparison::Chunk> BodyComparison::next_chunk(
     return chunk;
 }
 
-Result<void> BodyComparison::ask(Chunk& chunk, const Plan& plan) {
+Result<void> BodyComparison::ask(Chunk& chunk, Sides& sides, const Plan& plan) {
     std::vector<std::uint32_t> from, to;
     for (const std::size_t index : chunk.pairs) {
         const Paired& pair = comparison_->pairs[index];
         from.push_back(pair.source_uid);
+        sides.here.expect(pair.source_uid);
         if (pair.destination_uid != 0) to.push_back(pair.destination_uid);
+        sides.there.expect(pair.destination_uid);
     }
     std::sort(to.begin(), to.end());
     const auto start = [&plan](Session& session, const std::vector<std::uint32_t>& uids,
@@ -191,9 +266,9 @@ Result<void> BodyComparison::ask(Chunk& chunk, const Plan& plan) {
         }
         return {};
     };
-    auto asked = start(*source_, from, chunk.here, chunk.asked_here);
+    auto asked = start(*source_, from, sides.here, chunk.asked_here);
     if (!asked) return asked;
-    return start(*destination_, to, chunk.there, chunk.asked_there);
+    return start(*destination_, to, sides.there, chunk.asked_there);
 }
 
 /// Waits for all of them, whatever happens: the sinks must outlive the commands.
@@ -201,28 +276,44 @@ Task<Result<void>> BodyComparison::finish(Chunk& chunk) {
     std::optional<Error> error;
     for (session::Ticket& ticket : chunk.asked_here) {
         auto reply = co_await source_->finish(ticket);
-        if (reply && !later) later = throttled(*reply, source_->connection().peer(), kHandOut);
+        if (reply) note_refusal(chunk, *reply, *source_);
         if (!reply && !error) error = std::move(reply).error();
     }
     for (session::Ticket& ticket : chunk.asked_there) {
         auto reply = co_await destination_->finish(ticket);
-        if (reply && !later) later = throttled(*reply, destination_->connection().peer(), kHandOut);
+        if (reply) note_refusal(chunk, *reply, *destination_);
         if (!reply && !error) error = std::move(reply).error();
     }
     if (error) co_return std::unexpected(std::move(*error));
     co_return Result<void>{};
 }
 
-void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
+void BodyComparison::note_refusal(Chunk& chunk, const session::Reply& reply, Session& session) {
+    auto why = session::put_off(reply, session.connection().peer(), kHandOut);
+    if (!why) return;
+    std::optional<Asked>& asked = why->code == Code::throttled ? later_ : unavailable_;
+    chunk.put_off = true;
+    if (!asked) asked = Asked{std::move(*why), session.side()};
+}
+
+void BodyComparison::judge(const Chunk& chunk, const Sides& sides, const Plan& plan) {
+    const bool again = !plan.alone || (chunk.put_off && plan.tries_left > 0);
+    report::Progress progress;
     for (const std::size_t index : chunk.pairs) {
         const Paired& pair = comparison_->pairs[index];
-        const ContentSink::Entry* here = chunk.here.find(pair.source_uid);
-        const ContentSink::Entry* there = chunk.there.find(pair.destination_uid);
+        const ContentSink::Entry* here = sides.here.find(pair.source_uid);
+        const ContentSink::Entry* there = sides.there.find(pair.destination_uid);
+        const bool lone = pair.destination_uid == 0;
+        const bool unread = here == nullptr || (there == nullptr && !lone);
+        if (unread && (later_ || (again && !plan.by_digest))) {
+            unread_.push_back(index);
+            continue;
+        }
         if (plan.keep) {
             judge_kept(pair, here, there);
             continue;
         }
-        if (pair.destination_uid == 0) {
+        if (lone) {
             prove(pair, here, nullptr);
             continue;
         }
@@ -232,6 +323,7 @@ void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
             undigested_.push_back(index);
             continue;
         }
+        ++progress.verified;
         if (here == nullptr || there == nullptr) {
             verdicts[pair.source_uid] = {true, report::Alteration::other,
                                          std::string("the ") +
@@ -249,8 +341,6 @@ void BodyComparison::judge(const Chunk& chunk, const Plan& plan) {
         if (proof_) prove(pair, here, there);
     }
     if (plan.keep || !tells_progress) return;
-    report::Progress progress;
-    progress.verified = chunk.pairs.size();
     account_->observer.progress(account_->index, progress);
 }
 

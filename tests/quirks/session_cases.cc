@@ -43,6 +43,10 @@ void many_messages(World& world) {
     world.deliver_many("Many", 120);
 }
 
+void many_windows(World& world) {
+    world.deliver_many("Large", 400, 50'000);
+}
+
 /// A destination that does not take the messages of one kind refuses many of them, each more than
 /// once.
 void many_with_nul(World& world) {
@@ -111,6 +115,7 @@ std::vector<Case> session_cases() {
                  EXPECT_LT(world.pass_took(), 60s);
              }},
         {.quirk = "status-overtakes-fetch", .source = "dovecot"},
+        {.quirk = "fetch-overtakes-ok", .given = many_windows},
         {.quirk = "ten-bad-commands",
          .side = kDestination,
          .given = many_with_nul,

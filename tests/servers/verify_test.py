@@ -246,6 +246,24 @@ class Verify(ImapultCase):
             self.assertEqual(set(boxes.values()), {"equal"})
             self.assertEqual((found["verify"]["missing"], found["verify"]["equal"]), (10, 20))
 
+    def test_mailboxes_of_many_chunks_are_compared_whole(self):
+        """Dovecot may send data of a FETCH before the OK of the one in front of it."""
+        source, destination = self.server(Dovecot), self.server(Dovecot)
+        corpus.fill(source, corpus.small(1200, 1, size=600))
+        large = [message for _, batch in corpus.small(300, 1, size=32_000, seed=3) for message in batch]
+        corpus.fill(source, [("Large", large)])  # over 8 MiB
+        self.copy(source, destination)
+        proof = self.folder / "proof.json"
+        for _ in range(3):
+            found = self.verify(source, destination, "--depth", "content")["verify"]
+            self.assertEqual((found["equal"], found["different"]), (1500, 0))
+        self.assertEqual(self.verify(source, destination, "--sample", "90%")["verify"]["equal"], 1500)
+        self.verify(source, destination, "--proof", proof)
+        account = json.loads(proof.read_text())["accounts"][0]
+        self.assertEqual(account["root"], account["source_root"])
+        for _ in range(3):
+            self.assertEqual(self.against(proof, destination)["verify"]["equal"], 1500)
+
     def test_of_duplicates_each_is_found_as_it_was(self):
         source, destination = self.server(Dovecot), self.server(Dovecot)
         corpus.fill(source, [("INBOX", [odd(1, b"twice", b"same\r\n"), odd(1, b"twice", b"same\r\n")])])

@@ -77,6 +77,7 @@ struct Behaviour {
     bool authzid_falls_back_to_admin_domain = false;  ///< Carbonio: the wrong mailbox, silently
     bool id_names_user = false;              ///< Zimbra, Carbonio: ID after login has "USER"
     bool status_overtakes_fetch = false;     ///< Dovecot: a pipelined STATUS finishes first
+    bool fetch_overtakes_ok = false;         ///< Dovecot: data of the next FETCH, then the OK
     unsigned bad_commands_max = 0;           ///< 0: no limit; else BYE and close at this BAD
     unsigned errors_in_a_row_max = 0;        ///< Zimbra: NO and BAD count, any OK resets
     std::size_t line_bytes_max = 64 * 1024;  ///< one command without its literals

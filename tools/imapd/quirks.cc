@@ -47,6 +47,8 @@ constexpr std::array kQuirks{
           [](B& b) { b.literal_in_text = true; }},
     Quirk{"status-overtakes-fetch", "dovecot", "a pipelined STATUS is answered before the FETCH in front of it",
           [](B& b) { b.status_overtakes_fetch = true; }},
+    Quirk{"fetch-overtakes-ok", "dovecot", "data of a pipelined UID FETCH comes before the OK of the one in front of it",
+          [](B& b) { b.fetch_overtakes_ok = true; }},
     Quirk{"ten-bad-commands", "courier", "the tenth BAD ends the connection",
           [](B& b) { b.bad_commands_max = 10; }},
     Quirk{"five-errors-in-a-row", "carbonio zimbra", "five NO or BAD in a row end the connection",

@@ -320,7 +320,7 @@ bool Session::play_script(const std::string& name) {
             reply.replace(at, 2, tag_);
             at += tag_.size();
         }
-        out_.text() += reply;
+        out_.text() += std::exchange(late_ok_, {}) + reply;
         if (s.close) closing_ = true;
         if (s.instead || s.close) return true;
     }
@@ -347,6 +347,7 @@ Answer Session::dispatch(std::string_view name, Args& args) {
 }
 
 void Session::complete(const Reply& reply) {
+    out_.text() += std::exchange(late_ok_, {});
     if (state_ == State::selected) {
         // RFC 3501, section 7.4.1: no EXPUNGE while sequence numbers are in use.
         const bool by_number = name_ == "FETCH" || name_ == "STORE" || name_ == "SEARCH";
@@ -429,6 +430,16 @@ void Session::overtake() {
     if (const Answer answer = cmd_status(args)) complete(*answer);
     tag_ = fetch_tag;
     name_ = fetch_name;
+}
+
+/// Dovecot may give data of a UID FETCH that is already there before the OK of the one in front of
+/// it.
+bool Session::fetch_follows() const {
+    const std::size_t end = input_.find("\r\n", input_at_);
+    const std::size_t blank = input_.find(' ', input_at_);
+    constexpr std::string_view kFetch = "UID FETCH ";
+    return b_->fetch_overtakes_ok && end != std::string::npos && blank < end &&
+           equal_ignoring_case(std::string_view(input_).substr(blank + 1, kFetch.size()), kFetch);
 }
 
 std::string Session::handover_done() {

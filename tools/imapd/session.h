@@ -144,6 +144,7 @@ class Session {
     [[nodiscard]] bool offers(std::string_view name) const { return b_->offers(name); }
     [[nodiscard]] bool offers_now(std::string_view name) const;
     void overtake();
+    [[nodiscard]] bool fetch_follows() const;
 
     // session.cc: the selected mailbox
     void notice(detail::Guard& data, bool expunges);
@@ -275,6 +276,7 @@ class Session {
     std::shared_ptr<const Behaviour> b_;
     Transport transport_;
     Output out_;
+    std::string late_ok_;        ///< of a FETCH, given behind the first data of the next one
     std::function<bool()> job_;  ///< makes more output; false when it is through
 
     std::string input_;

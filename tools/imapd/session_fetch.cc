@@ -279,6 +279,7 @@ bool Session::fetch_some() {
             }
             Message* message = selected_.box->find(uid);
             if (message != nullptr) fetch_one(*message, index);
+            if (!late_ok_.empty()) out_.text() += std::exchange(late_ok_, {});
         }
         const bool seen_set = std::ranges::any_of(
             fetch_items_, [](const FetchItem& i) { return i.kind == Kind::section && !i.peek; });
@@ -286,6 +287,10 @@ bool Session::fetch_some() {
     }
     if (fetch_at_ < fetch_uids_.size()) return true;
     fetch_uids_.clear();
+    if (!fetch_unavailable_ && late_ok_.empty() && fetch_follows()) {
+        late_ok_ = tag_ + " OK " + limit_code_ + "Fetch completed.\r\n";
+        return false;
+    }
     complete(fetch_unavailable_ ? no("[UNAVAILABLE] UID FETCH Server error")
                                 : ok(limit_code_ + "Fetch completed."));
     return false;

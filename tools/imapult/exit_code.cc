@@ -91,8 +91,10 @@ int exit_code_of(const Summary& summary, campaign::Command command, int signal) 
     if (summary.interrupted && !all_done)
         return signal == SIGINT ? kExitInterrupted : kExitTerminated;
     if (summary.failure) return exit_code_of_run(summary.failure->error.code);
-    const bool different = std::ranges::any_of(
-        summary.accounts, [](const AccountSummary& a) { return a.verify.differences() > 0; });
+    // A mailbox that could not be compared, or is not there, is one.
+    const bool different = std::ranges::any_of(summary.accounts, [](const AccountSummary& a) {
+        return a.verify.differences() > 0 || a.mailboxes.failed > 0;
+    });
     if (command == campaign::Command::verify && different) return kExitDifferent;
     return code_of_incomplete(summary);
 }

@@ -150,10 +150,13 @@ void add_lists(std::string& out, const Outcome& outcome) {
         List differences(out, "Different:");
         for (const auto& account : accounts) {
             for (const auto& d : account.differences) {
-                differences.add(fmt::format("{} {} {} UID {} {}: {}", name_of(d.kind),
-                                            printable(d.account), printable(d.mailbox),
-                                            d.source_uid != 0 ? d.source_uid : d.destination_uid,
-                                            printable(d.message_id), printable(d.text, 1024)));
+                std::string message;  // none: it is about the mailbox
+                const std::uint32_t uid = d.source_uid != 0 ? d.source_uid : d.destination_uid;
+                if (uid != 0) message = fmt::format(" UID {}", uid);
+                if (!d.message_id.empty()) message += ' ' + printable(d.message_id);
+                differences.add(fmt::format("{} {} {}{}: {}", name_of(d.kind), printable(d.account),
+                                            printable(d.mailbox), message,
+                                            printable(d.text, 1024)));
             }
         }
     }

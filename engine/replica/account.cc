@@ -304,6 +304,15 @@ void tell_names(Run& run) {
 
 // --- the books ----------------------------------------------------------------------------------
 
+/// A dry run has neither deleted nor moved anything: what would be gone at both by its end.
+std::uint64_t would_go(const Account& account) {
+    if (!account.options.dry_run || !account.options.remove.mirror) return 0;
+    const auto moved = std::ranges::count_if(account.leavers, [](const auto& entry) {
+        return entry.second->taken && dedup::is_ours(entry.second->record.state);
+    });
+    return account.summary.messages.deleted + static_cast<std::uint64_t>(moved);
+}
+
 void balance(Run& run) {
     Account& account = run.account;
     report::MessageCounts& books = account.summary.messages;
@@ -318,7 +327,9 @@ void balance(Run& run) {
             books.kept_by_limit += job->kept_by_limit;
         }
     }
+    books.gone_at_source -= std::min(books.gone_at_source, would_go(account));
     for (const auto& job : run.jobs) {
+        books.gone_at_source += job->left_behind;
         books.copied += job->copied;
         books.adopted += job->adopted;
         books.flags_updated += job->flags_updated;
@@ -645,7 +656,11 @@ Task<void> copy_steps(Run& run) {
     run.placement = place_run(run);
     account.summary.mailboxes.total = run.placement.places.size();
     account.observer.account_listed(account.index, run.placement.places.size());
-    if (!account.options.dry_run && !account.destination_skipped) {
+    if (account.options.dry_run) {
+        account.summary.mailboxes.created = static_cast<std::uint64_t>(std::ranges::count_if(
+            run.placement.places,
+            [](const Place& place) { return !place.exists && !place.name.empty(); }));
+    } else if (!account.destination_skipped) {
         auto created =
             co_await create_missing(account, run.sessions.destination, run.placement.places);
         if (account.stopping()) co_return;

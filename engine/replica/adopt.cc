@@ -121,15 +121,18 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
 
     std::vector<dedup::Pair> pairs;
     std::map<std::uint32_t, std::uint32_t> destination_flags;
-    if ((worth || recovering) && (!job.todo.empty() || !job.unheard.empty())) {
+    const bool looks = (worth || recovering) && (!job.todo.empty() || !job.unheard.empty());
+    if (looks) {
         co_await select_lock_.take(1);
         auto found = co_await match(job, unknown, known_destination, recovering,
                                     std::move(unplaced), pairs, destination_flags);
         select_lock_.give(1);
         if (!found) co_return found;
     }
+    note_left_behind(job, pairs, looks, destination_flags);
     if (account_->options.dry_run) {
         job.adopted = pairs.size();
+        plan_flags_of_found(job, pairs, destination_flags);
         std::sort(pairs.begin(), pairs.end(),
                   [](const auto& a, const auto& b) { return a.source_uid < b.source_uid; });
         std::erase_if(job.todo, [&](const Meta& meta) {
@@ -141,6 +144,47 @@ Task<Result<void>> Lane::adopt(Job& job, std::vector<std::uint32_t> known_destin
     }
     co_await receipt_adopted(job, std::move(pairs), destination_flags);
     co_return Result<void>{};
+}
+
+/// With the source's mailbox made anew: what we had copied of the old one and is not found again
+/// has no source UID any more to be followed by. It is counted, and said.
+void Lane::note_left_behind(Job& job, const std::vector<dedup::Pair>& pairs, bool looked,
+                            const std::map<std::uint32_t, std::uint32_t>& destination_flags) {
+    // Once: a later attempt does not look at what the first has paired.
+    const bool first = !job.record.complete && job.record.destination_uid_next <= 1;
+    if (!first || job.before.empty() || job.unseen > 0 || job.capped) return;
+    std::set<std::uint32_t> paired;
+    for (const dedup::Pair& pair : pairs) paired.insert(pair.destination_uid);
+    job.left_behind =
+        static_cast<std::uint64_t>(std::ranges::count_if(job.before, [&](const Before& copy) {
+            const bool there = !looked || destination_flags.contains(copy.destination_uid);
+            return copy.ours && there && !paired.contains(copy.destination_uid);
+        }));
+    if (job.left_behind == 0) return;
+    account_->notice(printable(job.display), report::NoticeKind::deleted_at_source,
+                     std::to_string(job.left_behind) +
+                         " messages copied before the source's mailbox was made anew are not in it "
+                         "any more; their copies were kept at the destination (--delete mirror "
+                         "does not delete them)");
+}
+
+/// Of a dry run: which flags would be changed.
+void Lane::plan_flags_of_found(Job& job, const std::vector<dedup::Pair>& pairs,
+                               const std::map<std::uint32_t, std::uint32_t>& destination_flags) {
+    for (const dedup::Pair& pair : pairs) {
+        const auto meta = std::ranges::lower_bound(job.todo, pair.source_uid, {}, &Meta::uid);
+        const auto there = destination_flags.find(pair.destination_uid);
+        if (meta == job.todo.end() || meta->uid != pair.source_uid ||
+            there == destination_flags.end())
+            continue;
+        dedup::MessageRecord record;
+        record.destination_uid = pair.destination_uid;
+        const Flags now = job.flags.at(meta->flags);
+        FlagsDue due = flags_of_found(job, record, now, job.flags.at(there->second), std::nullopt);
+        if (is_empty(due)) continue;
+        job.flag_changes.push_back(
+            {meta->uid, pair.destination_uid, std::move(due.add), std::move(due.remove), now});
+    }
 }
 
 /// Pairs messages of ours with those of `there`, which loses what was paired: both sides' headers,

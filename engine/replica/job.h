@@ -138,7 +138,8 @@ struct Job {
     /// Before the source's mailbox was made anew: what we copied then is ours when it is found
     /// again, and its flags are compared with those that were carried over then.
     std::optional<dedup::MailboxId> predecessor;
-    std::vector<Before> before;  ///< in rising destination UID
+    std::vector<Before> before;     ///< in rising destination UID
+    std::uint64_t left_behind = 0;  ///< of these ours, copies of nothing that is there now
     // Gmail (labels.h).
     std::optional<LabelView> labels;
     std::vector<std::uint32_t> promote;   ///< source UIDs, represented by what is gone

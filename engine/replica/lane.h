@@ -160,6 +160,10 @@ class Lane {
     void note_unheard(Job& job, const std::vector<std::uint32_t>& known,
                       const std::vector<Meta>& there);
     Task<Result<void>> find_strays(Job& job, std::vector<std::uint32_t> left);
+    void note_left_behind(Job& job, const std::vector<dedup::Pair>& pairs, bool looked,
+                          const std::map<std::uint32_t, std::uint32_t>& destination_flags);
+    void plan_flags_of_found(Job& job, const std::vector<dedup::Pair>& pairs,
+                             const std::map<std::uint32_t, std::uint32_t>& destination_flags);
     Task<void> receipt_adopted(Job& job, std::vector<dedup::Pair> pairs,
                                const std::map<std::uint32_t, std::uint32_t>& destination_flags);
 

@@ -257,7 +257,10 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         job->labelled += stays;
         job->moved = job->moves.size() - stays;
         job->copied = job->todo.size() - job->moves.size();
-        job->flags_updated = job->flag_changes.size();
+        const auto with_flags = std::ranges::count_if(job->moves, [&](const Move& move) {
+            return !is_empty(flags_due(move.leaver->record, job->flags.at(move.meta.flags)));
+        });
+        job->flags_updated = job->flag_changes.size() + static_cast<std::uint64_t>(with_flags);
         report::Progress progress;
         progress.copied = job->copied;
         progress.bytes_copied = 0;

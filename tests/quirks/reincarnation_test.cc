@@ -146,6 +146,77 @@ TEST(StillListed, AMailboxThatCannotBeReadIsStillThere) {
     EXPECT_EQ(world.bodies("A").size(), 6U);
 }
 
+TEST(Reincarnation, CopiesOfWhatIsNotFoundAgainAreCountedAndSaid) {
+    World world(imapd::standard(), imapd::standard());
+    first_copy(world, 6);
+    ASSERT_TRUE(world.source.expunge(kUser, "A", uids(world.source, "A").at(0)));
+    EXPECT_EQ(world.copy().messages.gone_at_source, 1U);
+    ASSERT_TRUE(world.source.expunge(kUser, "A", uids(world.source, "A").at(0)));
+    ASSERT_TRUE(world.source.reset_uidvalidity(kUser, "A"));
+    for (const bool dry : {true, false}) {
+        world.options.dry_run = dry;
+        const auto anew = world.copy();
+        expect_complete(anew);
+        EXPECT_EQ(anew.messages.adopted, 4U) << describe(anew);
+        EXPECT_EQ(anew.messages.gone_at_source, 2U) << describe(anew);
+        EXPECT_THAT(notices(anew, report::NoticeKind::deleted_at_source),
+                    ::testing::Contains(::testing::HasSubstr("2 messages copied before")));
+    }
+}
+
+/// What the counts of a pass say that a dry run must know, too.
+std::vector<std::uint64_t> counts(const report::AccountSummary& summary) {
+    const auto& m = summary.messages;
+    return {m.copied,
+            m.adopted,
+            m.moved,
+            m.deleted,
+            m.flags_updated,
+            m.gone_at_source,
+            summary.mailboxes.created,
+            summary.mailboxes.renamed};
+}
+
+TEST(DryRun, TellsTheCountsOfTheRealPass) {
+    for (const bool mirror : {true, false}) {
+        SCOPED_TRACE(mirror ? "mirror" : "none");
+        imapd::Behaviour b = imapd::standard();
+        b.hide("OBJECTID");  // a delivery elsewhere and a deletion are to look like a move
+        World world(b, imapd::standard());
+        first_copy(world, 20);
+        world.deliver_many("B", 5);
+        world.deliver_many("C", 5);
+        world.deliver_many("D", 5);
+        expect_complete(world.copy());
+        const auto all = world.source.messages(kUser, "A");
+        for (std::size_t i = 0; i < 6; ++i) {  // three are moved, three deleted
+            if (i < 3)
+                world.source.add_message(kUser, "B",
+                                         {all[i].body,
+                                          i == 0 ? imapd::FlagSet{"\\Flagged"} : all[i].flags,
+                                          all[i].date,
+                                          {}});
+            ASSERT_TRUE(world.source.expunge(kUser, "A", all[i].uid));
+        }
+        set_flags(world.source, "A", 5, {"\\Answered"});
+        ASSERT_TRUE(world.source.rename(kUser, "C", "Renamed"));
+        ASSERT_TRUE(world.source.reset_uidvalidity(kUser, "D"));
+        set_flags(world.source, "D", 1, {"\\Answered"});
+        world.deliver("New", World::mail("new"));
+        world.options.remove.mirror = mirror;
+        world.options.remove.percent_max = 100;
+        world.options.dry_run = true;
+        const auto dry = world.copy();
+        world.options.dry_run = false;
+        const auto real = world.copy();
+        expect_complete(real);
+        EXPECT_EQ(counts(dry), counts(real)) << describe(real);
+        const std::vector<std::uint64_t> wanted{1, 5, 3, mirror ? 3U : 0U, 3, mirror ? 0U : 6U,
+                                                1, 1};
+        EXPECT_EQ(counts(real), wanted) << describe(real);
+    }
+}
+
 TEST(Names, OfMailboxesThatAreGoneOrRenamedAreToldDecoded) {
     imapd::Behaviour b = imapd::standard();
     b.prefix = "INBOX.";

@@ -69,8 +69,12 @@ class Verifier {
                 verdicts = Verdicts(account_, printable(display), comparison.counts);
                 Error why = std::move(done).error();
                 if (co_await repeats_.again(why, asked_)) continue;
-                if (account_.stopping()) co_return std::unexpected(std::move(why));
-                done = co_await refused(comparison, verdicts, std::move(why));
+                done = Result<void>{};
+                if (account_.stopping()) {
+                    judged_ = false;
+                } else {
+                    done = co_await refused(comparison, verdicts, std::move(why));
+                }
             }
             if (!done) co_return done;
             if (judged_) {

@@ -66,8 +66,8 @@ class Against {
             refound_ = 0;
             Error why = std::move(compared).error();
             if (co_await repeats_.again(why, Side::destination)) continue;
-            if (why.scope != Scope::mailbox || account_.stopping())
-                co_return std::unexpected(std::move(why));
+            if (account_.stopping()) co_return Result<void>{};
+            if (why.scope != Scope::mailbox) co_return std::unexpected(std::move(why));
             refused(why);
             co_return Result<void>{};
         }

@@ -246,6 +246,16 @@ class Verify(ImapultCase):
             self.assertEqual(set(boxes.values()), {"equal"})
             self.assertEqual((found["verify"]["missing"], found["verify"]["equal"]), (10, 20))
 
+    def test_mailboxes_that_only_one_side_has_are_seen(self):
+        source, destination = self.copied_pair(30, 3)
+        corpus.fill(destination, [("Only here", [odd(n, b"new", b"new\r\n") for n in range(3)])])
+        found = self.verify(source, destination)
+        self.assertEqual((found["verify"]["equal"], found["verify"]["extra"]), (30, 3))
+        self.connect(source).command(b"CREATE Empty")
+        self.verify(source, destination, code=7)
+        text = self.imapult("verify", *self.endpoints(source, destination), "--state", self.state(), code=7).out
+        self.assertIn("missing alice Empty: the mailbox is not at the destination", text)
+
     def test_mailboxes_of_many_chunks_are_compared_whole(self):
         """Dovecot may send data of a FETCH before the OK of the one in front of it."""
         source, destination = self.server(Dovecot), self.server(Dovecot)

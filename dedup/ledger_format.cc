@@ -348,10 +348,9 @@ Result<MailboxRecord> decode_mailbox(std::string_view key, std::string_view valu
 
 std::string encode(const MessageRecord& record) {
     Writer w;
-    const auto more = static_cast<std::uint8_t>((record.gone ? kMessageGone : 0) |
-                                                (record.removing ? kMessageRemoving : 0) |
-                                                (record.object != 0 ? kMessageObject : 0) |
-                                                (record.storing ? kMessageStoring : 0));
+    const auto more = static_cast<std::uint8_t>(
+        (record.gone ? kMessageGone : 0) | (record.removing ? kMessageRemoving : 0) |
+        (record.object != 0 ? kMessageObject : 0) | (record.storing ? kMessageStoring : 0));
     const std::uint8_t layout = more != 0 ? kLayoutGone : kLayout;
     w.u8(static_cast<std::uint8_t>((layout << 4) | static_cast<std::uint8_t>(record.state)));
     const bool digest = record.digest != kNoDigest;

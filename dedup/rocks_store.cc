@@ -1,5 +1,6 @@
 // The ledger's store on disk: RocksDB, tuned for little memory, with one committer thread.
 
+#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -30,6 +31,7 @@
 namespace imapult::dedup {
 namespace {
 
+constexpr std::uint64_t kSpaceLeast = limits::kMiB;
 constexpr std::size_t kFamilies = static_cast<std::size_t>(Family::count_);
 constexpr int kReadOnlyTries = 5;
 
@@ -132,6 +134,7 @@ class RocksStore final : public Store {
     };
 
     Result<void> prepare_folder() const;
+    Result<void> find_space() const;
     Result<void> open_database(const std::vector<rocksdb::ColumnFamilyDescriptor>& families);
     [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(Family family) const {
         return handles_.at(static_cast<std::size_t>(family));
@@ -189,8 +192,23 @@ Result<void> RocksStore::prepare_folder() const {
     return {};
 }
 
+/// RocksDB aborts where a disk is full while it makes its files: found out before.
+Result<void> RocksStore::find_space() const {
+    if (options_.read_only) return {};
+    const std::string name = folder_ + "/space-check";
+    const int file = ::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (file < 0) return io_error(folder_, std::strerror(errno));
+    const int failure = posix_fallocate(file, 0, static_cast<off_t>(kSpaceLeast));
+    close(file);
+    unlink(name.c_str());
+    if (failure == ENOSPC || failure == EDQUOT || failure == EFBIG)
+        return io_error(folder_, std::strerror(failure));
+    return {};
+}
+
 Result<void> RocksStore::open() {
     IMAPULT_CHECK(prepare_folder());
+    IMAPULT_CHECK(find_space());
     std::error_code error;
     const bool exists = std::filesystem::exists(std::filesystem::path(folder_) / "CURRENT", error);
     if (error) return io_error(folder_, error.message());

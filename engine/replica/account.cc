@@ -184,8 +184,7 @@ bool concerns_this_run(const Run& run, const dedup::MailboxRecord& record) {
     if (!is_selected(account.source.display_of(record.source_name), account.options.names))
         return false;
     return std::ranges::none_of(account.source.mailboxes, [&](const Mailbox& box) {
-        return box.space == Space::personal &&
-               !is_selected(box.display(), account.options.names) &&
+        return box.space == Space::personal && !is_selected(box.display(), account.options.names) &&
                box.uid_validity == record.source_uid_validity &&
                box.uid_next.value_or(UINT32_MAX) >= record.source_uid_next;
     });
@@ -467,14 +466,14 @@ std::size_t lanes_for(const Run& run, Phase phase, const JobQueue& queue) {
 void give_up_for_today(Account& account) {
     constexpr std::int64_t kDaySeconds = 86'400;
     const std::int64_t now = account.environment.scheduler.clock().unix_seconds();
-    Error error{Code::limit,
-                Scope::account,
-                Retry::later,
-                Outcome::not_done,
-                std::chrono::seconds(kDaySeconds - now % kDaySeconds),
-                "the budget of this day (UTC) is used up: " +
-                    account.options.budget->text(account.index) +
-                    "; the same command goes on tomorrow"};
+    Error error{
+        Code::limit,
+        Scope::account,
+        Retry::later,
+        Outcome::not_done,
+        std::chrono::seconds(kDaySeconds - now % kDaySeconds),
+        "the budget of this day (UTC) is used up: " + account.options.budget->text(account.index) +
+            "; the same command goes on tomorrow"};
     account.give_up(std::move(error), std::nullopt);
 }
 

@@ -172,7 +172,7 @@ struct Account {
     std::multimap<std::uint64_t, std::shared_ptr<Leaver>> leavers;  ///< by size, of this pass
     bool moves_untold = false;     ///< the destination does not tell where it moved messages
     bool arrivals_missed = false;  ///< a mailbox with new messages was left behind in this pass
-    runtime::Event changed;  ///< a job or a lane finished, a fatal error came
+    runtime::Event changed;        ///< a job or a lane finished, a fatal error came
 
     std::set<Lane*> lanes;  ///< running
     /// On the account's shard, when a person wants to stop: wakes everything, and cuts it off if

@@ -602,11 +602,15 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
         co_return fail(std::move(error), Side::source);
     }
     if (sink.uid_validity && *sink.uid_validity != job->uid_validity) {
-        co_return fail(Error{Code::connection_lost, Scope::connection, Retry::later,
-                             Outcome::not_done, {},
-                             printable(job->display) +
-                                 ": the mailbox was replaced (UIDVALIDITY) while it was being read"},
-                       Side::source);
+        co_return fail(
+            Error{Code::connection_lost,
+                  Scope::connection,
+                  Retry::later,
+                  Outcome::not_done,
+                  {},
+                  printable(job->display) +
+                      ": the mailbox was replaced (UIDVALIDITY) while it was being read"},
+            Side::source);
     }
     waiting_for_source_.progress();
     while (!stopped()) {

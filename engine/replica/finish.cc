@@ -180,9 +180,9 @@ void Lane::store_refused(Job& job, std::vector<Store>& sent, const Store& store,
         }
         return;
     }
-    account_->log(report::LogLevel::warning,
-                  job.display + ": the destination refused a change of flags: " +
-                      printable(reply.text));
+    account_->log(
+        report::LogLevel::warning,
+        job.display + ": the destination refused a change of flags: " + printable(reply.text));
     if (store.mode == imap::destination::StoreMode::add) job.dropped_flags.emplace(words.front());
 }
 
@@ -275,18 +275,17 @@ Task<Result<void>> Lane::move_bases(Job& job, bool stored) {
     auto batch =
         co_await account_->read_ledger([&ledger, id, &bases, stored]() -> Result<dedup::Batch> {
             dedup::Batch out;
-            auto visited =
-                ledger.visit_messages(id, bases.begin()->first, bases.rbegin()->first,
-                                      [&](const dedup::MessageRecord& record) {
-                                          const auto base = bases.find(record.source_uid);
-                                          if (base == bases.end()) return true;
-                                          dedup::MessageRecord moved = record;
-                                          moved.storing.reset();
-                                          (stored ? moved.base : moved.storing.emplace()) =
-                                              base->second;
-                                          out.put_message(id, moved);
-                                          return true;
-                                      });
+            auto visited = ledger.visit_messages(
+                id, bases.begin()->first, bases.rbegin()->first,
+                [&](const dedup::MessageRecord& record) {
+                    const auto base = bases.find(record.source_uid);
+                    if (base == bases.end()) return true;
+                    dedup::MessageRecord moved = record;
+                    moved.storing.reset();
+                    (stored ? moved.base : moved.storing.emplace()) = base->second;
+                    out.put_message(id, moved);
+                    return true;
+                });
             if (!visited) return std::unexpected(std::move(visited).error());
             return out;
         });

@@ -278,7 +278,7 @@ class Lane {
     bool learnt_ = false;  ///< … that a message ends connections (each a few times at most)
     unsigned lost_ = 0;    ///< attempts that ended without progress, in a row
     Patience reconnecting_, waiting_for_source_, waiting_for_destination_;
-    Nanos waited_until_{0};  ///< at the destination, for an APPEND
+    Nanos waited_until_{0};               ///< at the destination, for an APPEND
     unsigned literals_refused_ = 0;       ///< BAD with the literal under way
     std::uint64_t windows_answered_ = 0;  ///< with OK
     std::uint64_t settled_before_ = 0;    ///< … when this attempt began

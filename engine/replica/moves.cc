@@ -83,8 +83,7 @@ std::map<std::shared_ptr<Job>, std::vector<std::uint32_t>> copies_of(
 /// Which messages of todo are to be carried over instead of fetched.
 Task<Result<void>> Lane::plan_moves(std::shared_ptr<Job> job) {
     job->moves_carried = 0;  // moves holds what labels say
-    if (account_->leavers.empty() || job->todo.empty() || job->no_moves ||
-        account_->moves_untold ||
+    if (account_->leavers.empty() || job->todo.empty() || job->no_moves || account_->moves_untold ||
         !destination_->capabilities().has("UIDPLUS")) {
         co_return Result<void>{};
     }

@@ -165,8 +165,7 @@ Task<Result<std::uint64_t>> Lane::forget_absent(Job& job,
     SelectSink selected;
     FlagTable table;
     FlagSink there(1, UINT32_MAX, table);
-    auto examine =
-        imap::source::examine(job.record.destination_name, {}, destination_->encoding());
+    auto examine = imap::source::examine(job.record.destination_name, {}, destination_->encoding());
     if (!examine) co_return std::unexpected(std::move(examine).error());
     session::Ticket opened = destination_->start(std::move(*examine), &selected);
     imap::FetchItems items;
@@ -191,8 +190,8 @@ Task<Result<std::uint64_t>> Lane::forget_absent(Job& job,
         sure = sure && reply->ok();
     }
     if (error) co_return std::unexpected(std::move(*error));
-    if (!sure || (selected.uid_validity &&
-                  *selected.uid_validity != job.record.destination_uid_validity))
+    if (!sure ||
+        (selected.uid_validity && *selected.uid_validity != job.record.destination_uid_validity))
         co_return 0U;
     std::set<std::uint32_t> present;
     for (const FlagSink::Entry& entry : there.take()) present.insert(entry.uid);

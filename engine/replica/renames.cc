@@ -649,11 +649,11 @@ class Renames {
             if (!*back) {
                 // It is whole, under a name that says so; the next pass tries again.
                 claim_name(renaming);
-                account_.notice(printable(renaming.now->display()), report::NoticeKind::name_mapped,
-                                "goes to \"" +
-                                    printable(account_.destination.display_of(
-                                        record.destination_name)) +
-                                    "\": the destination did not rename it");
+                account_.notice(
+                    printable(renaming.now->display()), report::NoticeKind::name_mapped,
+                    "goes to \"" +
+                        printable(account_.destination.display_of(record.destination_name)) +
+                        "\": the destination did not rename it");
                 co_return co_await note();
             }
         }
@@ -725,12 +725,12 @@ class Renames {
     }
 
     /// Here, and not from the beginning: what was renamed before is known here only. That it is
-    /// put off is never its last word, which would be taken for a refusal, and the mailbox copied
-    /// once more.
+    /// put off would be taken for a refusal, and its messages carried over: the last word only of a
+    /// mailbox that is not to be had again and again.
     Task<Result<session::Reply>> rename_patiently(const std::string& from, const std::string& to) {
         return patiently(
             account_, Side::destination, 5,
-            [this, &from, &to]() -> Task<Result<session::Reply>> {
+            [this, &from, &to, put_offs = 0U]() mutable -> Task<Result<session::Reply>> {
                 Session& session = *sessions_.destination;
                 auto command = imap::destination::rename(from, to, session.encoding());
                 if (!command) co_return std::unexpected(std::move(command).error());
@@ -739,7 +739,9 @@ class Renames {
                 if (!reply) co_return reply;
                 auto later = session::put_off(*reply, session.connection().peer(),
                                               "rename " + printable(from));
-                if (later) co_return std::unexpected(std::move(*later));
+                const bool waits =
+                    later && (later->code == Code::throttled || ++put_offs < kPutOffsMax);
+                if (waits) co_return std::unexpected(std::move(*later));
                 co_return reply;
             },
             [this] { return sessions_.alive(); });

@@ -60,9 +60,8 @@ TEST(Budget, OfOneAccountDoesNotStopTheOthers) {
 
 TEST(Budget, IsSpentByWhatIsFetchedAlthoughNothingArrives) {
     imapd::Behaviour full = imapd::standard();
-    full.script.push_back({.command = "APPEND",
-                           .every = true,
-                           .reply = "%t NO [CANNOT] Not with me\r\n"});
+    full.script.push_back(
+        {.command = "APPEND", .every = true, .reply = "%t NO [CANNOT] Not with me\r\n"});
     World world(imapd::standard(), full);
     world.deliver_many("Box", 20, 2'000);
     world.limits.messages_per_day = 5;

@@ -129,9 +129,26 @@ void rename_with(const imapd::ScriptedReply& reply, bool any_connection) {
 }
 
 TEST(DeltaQuirks, RenameThatIsPutOffIsDoneLaterAndNothingCopiedAgain) {
-    rename_with({.command = "RENAME",
-                 .reply = "%t NO [LIMIT] Try again in 5 seconds\r\n"},
-                false);
+    rename_with({.command = "RENAME", .reply = "%t NO [LIMIT] Try again in 5 seconds\r\n"}, false);
+}
+
+TEST(DeltaQuirks, RenameThatIsAlwaysPutOffHoldsNothingElse) {
+    World world(imapd::standard(), imapd::standard());
+    world.deliver_many("Old", 20);
+    expect_complete(world.copy());
+    imapd::Behaviour pushing = *world.destination.behaviour();
+    pushing.script.push_back(
+        {.command = "RENAME", .every = true, .reply = "%t NO [INUSE] Mailbox is in use\r\n"});
+    world.destination.set_behaviour(pushing);
+    ASSERT_TRUE(world.source.rename(kUser, "Old", "New"));
+    world.deliver_many("Other", 5);
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    world.any_order = true;
+    expect_complete(world.copy());
+    EXPECT_EQ(world.difference(), "");
+    EXPECT_LE(world.pass_took(), 20min);
+    for (const auto& [message, times] : world.source.journal().bodies) EXPECT_EQ(times, 1U);
 }
 
 TEST(DeltaQuirks, RenameThatIsPutOffOnAConnectionThatEndsIsNoRefusal) {
@@ -181,7 +198,8 @@ imapd::Behaviour without_status(std::string_view why, unsigned nth, bool every) 
 }
 
 TEST(DeltaQuirks, AStatusThatIsRefusedHidesNoMailbox) {
-    for (const char* why : {"Internal server error", "[INUSE] Mailbox is locked", "[SERVERBUG] Oops"}) {
+    for (const char* why :
+         {"Internal server error", "[INUSE] Mailbox is locked", "[SERVERBUG] Oops"}) {
         for (const bool every : {false, true}) {
             SCOPED_TRACE(std::string(why) + (every ? ", always" : ", once"));
             World world(without_status(why, 1, every), imapd::standard());

@@ -118,7 +118,7 @@ struct Behaviour {
     bool list_return_of_inbox_empty = false;  ///< Strato
     std::size_t uid_gap = 0;                  ///< UIDNEXT jumps by up to this many more
     bool uidvalidity_changes_on_select = false;
-    bool one_uidvalidity = false;  ///< Yahoo: 1 for every mailbox
+    bool one_uidvalidity = false;     ///< Yahoo: 1 for every mailbox
     bool mailbox_id_garbage = false;  ///< Cyrus 3.6: in LIST-STATUS and mixed STATUS
     bool uidnext_zero = false;
     bool negative_counts = false;  ///< STATUS (MESSAGES -1)

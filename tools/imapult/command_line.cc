@@ -225,8 +225,7 @@ void add_data(CLI::App& app, DataArguments& data, Verb verb) {
                    "over all accounts; k, M and G are understood")
         ->type_name("N")
         ->group("Speed");
-    if (verb == Verb::copy || verb == Verb::migrate || verb == Verb::follow)
-        add_budgets(app, data);
+    if (verb == Verb::copy || verb == Verb::migrate || verb == Verb::follow) add_budgets(app, data);
     add_choice(app, "--compress", data.compress, kCompress,
                "COMPRESS=DEFLATE; auto: where offered, never to this machine")
         ->group("Speed");

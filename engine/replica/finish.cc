@@ -23,9 +23,10 @@ struct ChangeKey {
     }
 };
 
-/// Its UIDs are not those that we know any more.
+/// Its UIDs are not those that an earlier pass has learnt any more.
 std::optional<Error> made_anew(const Job& job, const SelectSink& selected) {
-    if (!selected.uid_validity || *selected.uid_validity == job.destination_uid_validity)
+    if (!job.record.complete || !selected.uid_validity || job.destination_uid_validity == 0 ||
+        *selected.uid_validity == job.destination_uid_validity)
         return std::nullopt;
     return Error{Code::unavailable,
                  Scope::mailbox,
@@ -110,7 +111,6 @@ Task<Result<void>> Lane::resolve_uids(Job& job) {
                                           "tell the UIDs of what it took"))
             co_return std::unexpected(std::move(*later));
     }
-    if (auto other = made_anew(job, selected)) co_return std::unexpected(std::move(*other));
     const std::vector<Meta> there = metas.take();
     if (there.size() != job.unknown_uids.size() || job.out_of_order) {
         account_->log(report::LogLevel::info,

@@ -78,15 +78,20 @@ struct Alike {
     }
 };
 
+/// Of one mailbox: a server may answer the next STATUS before it says OK to this one.
 class IdSink final : public session::Sink {
   public:
+    explicit IdSink(std::string_view mailbox) : mailbox_(mailbox) {}
     bool on_untagged(const imap::Event& event) override {
         const auto* status = std::get_if<imap::StatusData>(&event);
-        if (status == nullptr) return false;
+        if (status == nullptr || !equal_ignoring_case(status->name, mailbox_)) return false;
         if (!status->mailbox_id.empty()) id = status->mailbox_id;
         return true;
     }
     std::string id;
+
+  private:
+    std::string_view mailbox_;
 };
 
 /// Which mailbox of the source each record stands for now.
@@ -229,6 +234,7 @@ class Search {
         Session& source = *sessions_.source;
         if (!source.capabilities().has("OBJECTID")) co_return Result<void>{};
         struct Asked {
+            explicit Asked(const Mailbox& of) : box(&of), sink(of.name) {}
             const Mailbox* box;
             session::Ticket ticket;
             IdSink sink;
@@ -242,8 +248,7 @@ class Search {
             items.mailbox_id = true;
             auto status = imap::source::status(box->name, items, source.encoding());
             if (!status) continue;
-            Asked& asked = all.emplace_back();
-            asked.box = box;
+            Asked& asked = all.emplace_back(*box);
             asked.ticket = source.start(std::move(*status), &asked.sink);
         }
         std::optional<Error> error;

@@ -15,31 +15,6 @@ namespace {
 constexpr std::size_t kUidsPerQuestion = 500;
 constexpr std::uint32_t kYahooShows = 10'000;  ///< without UIDONLY (RFC 9586)
 
-class UidsFound final : public session::Sink {
-  public:
-    bool on_untagged(const imap::Event& event) override {
-        const auto* found = std::get_if<imap::SearchData>(&event);
-        if (found == nullptr) return false;
-        for (const std::uint32_t uid : found->numbers) numbers_.push_back(uid);
-        if (auto set = imap::UidSet::parse(found->all)) {
-            for (const auto& range : set->ranges()) ranges_.push_back(range);
-        }
-        return true;
-    }
-    /// In rising order, so that each costs nothing to add.
-    imap::UidSet take() {
-        for (const std::uint32_t uid : numbers_) ranges_.push_back({uid, uid});
-        std::ranges::sort(ranges_, {}, &imap::UidSet::Range::first);
-        imap::UidSet out;
-        for (const auto& range : ranges_) out.add(range.first, range.last);
-        return out;
-    }
-
-  private:
-    std::vector<std::uint32_t> numbers_;
-    std::vector<imap::UidSet::Range> ranges_;
-};
-
 void merge(std::vector<Meta>& all, const std::vector<Meta>& more) {
     all.insert(all.end(), more.begin(), more.end());
     std::ranges::sort(all, {}, &Meta::uid);

@@ -24,6 +24,25 @@ std::vector<std::uint32_t> uids_of(const imap::UidSet& set) {
 
 }  // namespace
 
+bool UidsFound::on_untagged(const imap::Event& event) {
+    const auto* found = std::get_if<imap::SearchData>(&event);
+    if (found == nullptr) return false;
+    numbers_.insert(numbers_.end(), found->numbers.begin(), found->numbers.end());
+    if (auto set = imap::UidSet::parse(found->all)) {
+        for (const auto& range : set->ranges()) ranges_.push_back(range);
+    }
+    return true;
+}
+
+/// In rising order, so that each costs nothing to add.
+imap::UidSet UidsFound::take() {
+    for (const std::uint32_t uid : numbers_) ranges_.push_back({uid, uid});
+    std::ranges::sort(ranges_, {}, &imap::UidSet::Range::first);
+    imap::UidSet out;
+    for (const auto& range : ranges_) out.add(range.first, range.last);
+    return out;
+}
+
 Task<Result<void>> read_all(Session& session, const imap::FetchItems& items, session::Sink& sink,
                             std::vector<std::uint32_t> uids,
                             std::function<bool(std::uint32_t)> arrived) {

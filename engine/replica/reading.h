@@ -21,6 +21,17 @@ Task<Result<void>> read_all(Session& session, const imap::FetchItems& items, ses
                             std::vector<std::uint32_t> uids,
                             std::function<bool(std::uint32_t)> arrived);
 
+/// What UID SEARCH finds: in one answer or in several, listed or as a set (RFC 9051 §7.3.4).
+class UidsFound final : public session::Sink {
+  public:
+    bool on_untagged(const imap::Event& event) override;
+    imap::UidSet take();
+
+  private:
+    std::vector<std::uint32_t> numbers_;
+    std::vector<imap::UidSet::Range> ranges_;
+};
+
 /// Sorted by UID.
 Task<Result<std::vector<HeaderSink::Entry>>> read_headers(Session& session,
                                                           std::vector<std::uint32_t> uids,

@@ -12,29 +12,6 @@
 namespace imapult::replica {
 namespace {
 
-class UidsFound final : public session::Sink {
-  public:
-    bool on_untagged(const imap::Event& event) override {
-        const auto* found = std::get_if<imap::SearchData>(&event);
-        if (found == nullptr) return false;
-        for (const std::uint32_t uid : found->numbers) ranges_.push_back({uid, uid});
-        if (auto set = imap::UidSet::parse(found->all)) {
-            for (const auto& range : set->ranges()) ranges_.push_back(range);
-        }
-        return true;
-    }
-    /// In rising order, so that each costs nothing to add.
-    imap::UidSet take() {
-        std::ranges::sort(ranges_, {}, &imap::UidSet::Range::first);
-        imap::UidSet out;
-        for (const auto& range : ranges_) out.add(range.first, range.last);
-        return out;
-    }
-
-  private:
-    std::vector<imap::UidSet::Range> ranges_;
-};
-
 class MailboxListing {
   public:
     MailboxListing(Session& session, const Mailbox& box, FlagTable& flags, const LabelView* labels)

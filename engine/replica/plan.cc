@@ -120,17 +120,24 @@ Task<Result<void>> Lane::know_destination(Job& job) {
     if (job.destination_told && (!made_up || account_->options.dry_run)) co_return Result<void>{};
     co_await select_lock_.take(1);
     SelectSink selected;
-    // Not EXAMINE: Courier has no UNSELECT, and appends nothing to what is selected read-only.
-    auto select = imap::destination::select(job.place.name, false, destination_->encoding());
-    Result<session::Reply> opened;
-    if (select) {
-        opened = co_await destination_->finish(
-            destination_->start_change(std::move(*select), &selected));
+    session::Ticket opening;
+    std::optional<Error> unsayable;
+    if (account_->options.dry_run) {
+        auto examine = imap::source::examine(job.place.name, {}, destination_->encoding());
+        if (examine) opening = destination_->start(std::move(*examine), &selected);
+        if (!examine) unsayable = std::move(examine).error();
+    } else {
+        // Not EXAMINE: Courier has no UNSELECT, and appends nothing to what is selected read-only.
+        auto select = imap::destination::select(job.place.name, false, destination_->encoding());
+        if (select) opening = destination_->start_change(std::move(*select), &selected);
+        if (!select) unsayable = std::move(select).error();
     }
-    if (opened && opened->ok() && destination_->capabilities().has("UNSELECT"))
+    Result<session::Reply> opened;
+    if (opening) opened = co_await destination_->finish(opening);
+    if (opening && opened && opened->ok() && destination_->capabilities().has("UNSELECT"))
         (void)co_await destination_->execute(imap::source::unselect());
     select_lock_.give(1);
-    if (!select) co_return std::unexpected(std::move(select).error());
+    if (unsayable) co_return std::unexpected(std::move(*unsayable));
     if (!opened) co_return std::unexpected(std::move(opened).error());
     if (!opened->ok()) {
         co_return std::unexpected(session::refusal(*opened, destination_->connection().peer(),

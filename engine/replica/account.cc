@@ -50,6 +50,12 @@ std::uint64_t refusals_of(const Account& account, dedup::MailboxId id) {
     return count;
 }
 
+bool tries_refusals_again(const Account& account, dedup::MailboxId id) {
+    const auto last = account.refusals.upper_bound({id, UINT32_MAX});
+    return std::any_of(account.refusals.lower_bound({id, 0}), last,
+                       [&](const auto& entry) { return account.tries_again(entry.second); });
+}
+
 /// After log-in as another user some servers tell who we are.
 void check_identity(Account& account, const Listing& listing, const EndpointSpec& endpoint) {
     if (endpoint.admin.empty()) return;
@@ -93,8 +99,7 @@ bool is_unchanged(const Account& account, const Mailbox& box, const Mailbox* the
     const bool empty = box.messages == 0U && record.source_messages == 0;
     return box.uid_validity == record.source_uid_validity &&
            box.uid_next == record.source_uid_next && box.messages == record.source_messages &&
-           (flags_known || empty) && same_there &&
-           !(account.options.retry_refused && refusals_of(account, record.id) > 0);
+           (flags_known || empty) && same_there && !tries_refusals_again(account, record.id);
 }
 
 /// Notices a mailbox that was made anew; its old rows are kept as evidence under their own id.

@@ -164,6 +164,9 @@ struct Account {
     bool any_keyword =
         false;  ///< a mailbox of the destination allows all keywords (PERMANENTFLAGS \*)
     std::map<std::pair<dedup::MailboxId, std::uint32_t>, dedup::Refusal> refusals;
+    /// Whether this pass asks for it again: because it is told to, or because it was never refused
+    /// in words.
+    [[nodiscard]] bool tries_again(const dedup::Refusal& refusal) const;
     bool qresync_refused = false;         ///< the source offers QRESYNC and does not take it
     bool search_refused = false;          ///< the source's UID SEARCH is not to be relied on
     std::string delete_to;                ///< wire name of --delete-to, once it is looked up

@@ -634,13 +634,12 @@ Task<void> Lane::retry(std::shared_ptr<Job> job) {
 Task<void> Lane::retry_one(std::shared_ptr<Job> job, std::uint32_t uid, Care care) {
     if (const auto lost = job->losses.find(uid);
         lost != job->losses.end() && lost->second >= kLossesMax) {
-        job->hopeless.emplace_back(uid,
-                                   Error{Code::connection_lost,
-                                         Scope::message,
-                                         Retry::never,
-                                         Outcome::unknown,
-                                         {},
-                                         "the connection ended each time this message was sent"});
+        job->hopeless.emplace_back(uid, Error{Code::connection_lost,
+                                              Scope::message,
+                                              Retry::never,
+                                              Outcome::unknown,
+                                              {},
+                                              std::string(kConnectionEnded)});
         ++settled_;  // the others go on
         co_return;
     }

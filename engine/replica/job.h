@@ -109,6 +109,8 @@ void add_blind(std::vector<Meta>& fresh, std::vector<std::uint32_t>& unlisted, F
 inline constexpr std::uint64_t kUidsBelievedMax = 4'000'000;
 /// Connections that may end while one message is in flight; then the message is given up.
 inline constexpr unsigned kLossesMax = 5;
+inline constexpr std::string_view kConnectionEnded =
+    "the connection ended each time this message was sent";
 
 /// A copy that was made or adopted before the source's mailbox was made anew. Flags: indices into
 /// Job::flags.

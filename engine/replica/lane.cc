@@ -60,6 +60,12 @@ void Lane::stop(bool at_once) {
     wake();
 }
 
+bool Account::tries_again(const dedup::Refusal& refusal) const {
+    constexpr std::uint32_t kPassesMax = 5;
+    return options.retry_refused ||
+           (refusal.reason == kConnectionEnded && refusal.tries < kPassesMax);
+}
+
 void Account::on_stop(report::StopToken::Level level) {
     for (Lane* lane : lanes) lane->stop(level == report::StopToken::Level::at_once);
     changed.notify_all();

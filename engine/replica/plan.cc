@@ -208,7 +208,7 @@ Task<Result<void>> Lane::prepare(std::shared_ptr<Job> job) {
         }
         const auto refusal = account_->refusals.find({record.id, meta.uid});
         if (refusal != account_->refusals.end() &&
-            (!account_->options.retry_refused || job->refused_now.contains(meta.uid))) {
+            (!account_->tries_again(refusal->second) || job->refused_now.contains(meta.uid))) {
             continue;
         }
         job->todo.push_back(meta);

@@ -36,7 +36,8 @@ class BackSink final : public session::Sink {
                    std::holds_alternative<imap::Expunge>(event) ||
                    std::holds_alternative<imap::Vanished>(event);
         }
-        if (!fetch->uid) return true;
+        // Flags alone are news, and no answer.
+        if (!fetch->uid || !fetch->size) return true;
         // Several where the destination merges equal messages.
         while (Appended* message = find(*fetch->uid)) take(*message, *fetch);
         return true;
@@ -45,9 +46,8 @@ class BackSink final : public session::Sink {
   private:
     void take(Appended& message, const imap::Fetch& fetch) {
         message.seen = true;
-        if (fetch.size)
-            message.size_there =
-                static_cast<std::uint32_t>(std::min<std::uint64_t>(*fetch.size, UINT32_MAX));
+        message.size_there =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(*fetch.size, UINT32_MAX));
         if (fetch.flags && !message.earlier)
             note_lost(*job_, job_->sent_flags.at(message.flags), parse_flags(*fetch.flags));
     }

@@ -202,15 +202,15 @@ class MailboxSurvey {
                          record().source_messages > 0;
     }
 
-    /// With --retry-refused: what the destination refused in earlier passes, below the checkpoint.
+    /// What was refused in earlier passes, below the checkpoint, and of that what is tried again.
     void note_refused() {
         const dedup::MailboxId id = record().id;
         for (auto at = account_.refusals.lower_bound({id, 0});
              at != account_.refusals.end() && at->first.first == id; ++at) {
             if (at->first.second >= base_) break;
             refused_.push_back(at->first.second);
+            if (account_.tries_again(at->second)) retried_.push_back(at->first.second);
         }
-        if (account_.options.retry_refused) retried_ = refused_;
     }
 
     /// The words that older messages carry as far as we know.

@@ -335,7 +335,7 @@ void Simulation::after_pass(const PassPlan& plan, const Summaries& summaries) {
     if (!plan.undisturbed()) trouble_.connections = true;
     for (std::size_t i = 0; i < accounts_.size(); ++i) {
         const report::AccountSummary& summary = summaries[i];
-        check_books(when, summary);
+        check_books(when, plan, summary);
         using enum report::RunResult;
         // With the usual limit on deletions a pass may end as partial.
         const bool may_lack = scenario_.refusing || scenario_.fuse;

@@ -60,7 +60,8 @@ class Simulation {
     void remember_flags(std::size_t account, const imapd::Message& message);
 
     // checker.cc
-    void check_books(const std::string& when, const report::AccountSummary& summary);
+    void check_books(const std::string& when, const PassPlan& plan,
+                     const report::AccountSummary& summary);
     void check_equal(const std::string& when, std::size_t account,
                      const report::AccountSummary& summary);
     void check_mailbox(const std::string& when, std::size_t account,

@@ -31,6 +31,7 @@ struct MailboxTruth {
 struct AccountTruth {
     std::map<std::string, MailboxTruth> mailboxes;  ///< by wire name at the source
     std::map<Content, std::set<std::string>> flags_ever;
+    std::map<Content, std::set<std::int64_t>> dates_ever;
     /// What users put into a mailbox of the destination themselves, by its UIDVALIDITY, which stays
     /// when it is renamed.
     std::map<std::uint32_t, Counts> own;

@@ -21,6 +21,7 @@ const T& pick(Random& random, const std::vector<T>& from) {
 }  // namespace
 
 void Simulation::remember_flags(std::size_t account, const imapd::Message& message) {
+    truth_[account].dates_ever[content_of(*message.body)].insert(message.date.unix_seconds);
     auto& ever = truth_[account].flags_ever[content_of(*message.body)];
     for (const std::string_view flag : kFlags) {
         if (message.flags.has(flag)) ever.emplace(flag);

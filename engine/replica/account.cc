@@ -14,6 +14,7 @@
 #include "engine/replica/renames.h"
 #include "engine/replica/rights.h"
 #include "engine/replica/survey.h"
+#include "engine/replica/whose_copies.h"
 
 namespace imapult::replica {
 namespace {
@@ -657,6 +658,7 @@ Task<void> copy_steps(Run& run) {
         if (account.stopping()) co_return;
         if (!renamed) co_return account.give_up(std::move(renamed).error(), std::nullopt);
     }
+    account.shared_validities = shared_validities(account.destination, run.records);
     run.placement = place_run(run);
     account.summary.mailboxes.total = run.placement.places.size();
     account.observer.account_listed(account.index, run.placement.places.size());

@@ -147,8 +147,9 @@ struct Account {
     LedgerWriter writer;
     Listing source, destination;
     std::vector<std::string> known_source, known_destination;  ///< wire names of an earlier pass
-    Nanos listed_at{0};                 ///< when the destination's listing was taken
-    bool destination_skipped = false;   ///< nothing has changed at the source: it was not asked
+    Nanos listed_at{0};                ///< when the destination's listing was taken
+    bool destination_skipped = false;  ///< nothing has changed at the source: it was not asked
+    std::set<std::uint32_t> shared_validities;  ///< of the destination (whose_copies.h)
     std::optional<Nanos> behind_since;  ///< `follow`: since when this pass has been waited for
     std::optional<Error> fatal;         ///< ends the account
     std::optional<Side> fatal_side;

@@ -195,6 +195,10 @@ Task<Result<void>> Lane::store_flags(Job& job) {
         if (is_empty(key.add) && is_empty(key.remove)) continue;
         stores[key].push_back(change.destination_uid);
     }
+    std::vector<std::uint32_t> written;
+    for (const auto& [key, uids] : stores) written.insert(written.end(), uids.begin(), uids.end());
+    auto checked = co_await check_copies(job, std::move(written));
+    if (!checked) co_return checked;
     auto noted = co_await move_bases(job, false);
     if (!noted) co_return noted;
     const bool condstore = destination_->capabilities().has("CONDSTORE");

@@ -158,6 +158,7 @@ struct Job {
     // The destination as listed (or as CREATE left it).
     std::uint32_t destination_uid_validity = 0, destination_uid_next = 1, destination_messages = 0;
     bool destination_told = true;  ///< these three are known
+    bool copies_checked = false;   ///< those of earlier passes stand there (whose_copies.cc)
 
     FlagTable flags;
     Survey survey;  ///< of a mailbox with a checkpoint; stays for all attempts

@@ -130,6 +130,11 @@ class Lane {
     static void count_put_off(Job& job);
     Task<Result<void>> spare_last_copies(Job& job, std::vector<dedup::MessageRecord>& wanted);
 
+    // whose_copies.cc
+    /// Before copies of an earlier pass are written to: that they still stand under their UIDs in
+    /// the mailbox of that name, as far as sizes tell. `uids`: of those to be written to. Selects.
+    Task<Result<void>> check_copies(Job& job, std::vector<std::uint32_t> uids);
+
     // remove.cc: deletions
     Task<Result<void>> remove_gone(std::shared_ptr<Job> job);
     Task<Result<std::uint64_t>> forget_absent(Job& job, std::vector<dedup::MessageRecord>& wanted);

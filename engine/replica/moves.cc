@@ -315,6 +315,16 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         item.flags = old.storing ? plus(old.base, *old.storing) : old.base;  // it keeps them
         if (move.meta.has_date) item.date = move.meta.date;
     }
+    std::vector<std::uint32_t> uids = to_move;
+    uids.insert(uids.end(), to_copy.begin(), to_copy.end());
+    auto checked = co_await check_copies(from, std::move(uids));
+    if (!checked) {
+        if (checked.error().scope != Scope::mailbox || checked.error().retry == Retry::later)
+            co_return checked;
+        job->no_moves = true;
+        co_return ::imapult::fail(Code::unavailable, Scope::connection, Retry::now,
+                                  "the copies of what was moved do not stand where they did");
+    }
     dedup::Batch before;
     before.put_intent(intent);
     if (!co_await commit_and_wait(std::move(before))) {

@@ -112,6 +112,15 @@ Task<Result<void>> Lane::remove_gone(std::shared_ptr<Job> job) {
     }
     auto spared = co_await spare_last_copies(*job, wanted);
     if (!spared) co_return spared;
+    if (!begun.empty() || !wanted.empty()) {
+        std::vector<std::uint32_t> uids;
+        for (const auto* records : {&begun, &wanted}) {
+            for (const dedup::MessageRecord& record : *records)
+                uids.push_back(record.destination_uid);
+        }
+        auto checked = co_await check_copies(*job, std::move(uids));
+        if (!checked) co_return checked;
+    }
     spare_possible_moves(*job, wanted);
     if (blows_fuse(policy, wanted.size(), listed->all)) {
         auto absent = co_await forget_absent(*job, wanted);
@@ -418,6 +427,8 @@ Task<Result<void>> Lane::unmark(Job& job, std::vector<dedup::MessageRecord> reco
     }
     std::sort(uids.begin(), uids.end());
     if (!uids.empty()) {
+        auto checked = co_await check_copies(job, uids);
+        if (!checked) co_return checked;
         SelectSink selected;
         auto select =
             imap::destination::select(job.record.destination_name, false, destination_->encoding());

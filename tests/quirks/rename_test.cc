@@ -456,6 +456,97 @@ TEST(Renames, DryRunOnlyTells) {
     });
 }
 
+/// A destination whose user gives mailboxes each other's names, which nothing in its listing tells.
+class RenamedThere : public ::testing::Test {
+  protected:
+    RenamedThere() : world_(imapd::standard(), one_validity()) {
+        fill(world_, "A", 10, 300);
+        fill(world_, "B", 10, 2'000);
+        world_.options.remove.mirror = true;
+        world_.options.remove.percent_max = 100;
+        expect_complete(world_.copy());
+    }
+    static imapd::Behaviour one_validity() {
+        imapd::Behaviour b = imapd::standard();
+        b.one_uidvalidity = true;
+        return b;
+    }
+    void rename_there(std::string_view from, std::string_view to) {
+        ASSERT_TRUE(world_.destination.rename(kUser, from, to)) << from << " to " << to;
+    }
+    void swap_there() {
+        rename_there("A", "tmp");
+        rename_there("B", "A");
+        rename_there("tmp", "B");
+    }
+    /// What stands there, with its flags.
+    std::multimap<std::string, std::string> contents() {
+        std::multimap<std::string, std::string> out;
+        for (const auto& box : world_.destination.mailboxes(kUser)) {
+            for (const auto& message : world_.destination.messages(kUser, box.name))
+                out.emplace(*message.body, message.flags.text());
+        }
+        return out;
+    }
+    World world_;
+};
+
+TEST_F(RenamedThere, NothingIsDeletedInAnotherMailbox) {
+    for (const std::uint32_t uid : {1U, 2U}) ASSERT_TRUE(world_.source.expunge(kUser, "A", uid));
+    swap_there();
+    const auto before = contents();
+    for (const bool dry : {true, false}) {
+        world_.options.dry_run = dry;
+        const auto summary = world_.copy();
+        EXPECT_EQ(summary.messages.deleted, 0U) << describe(summary);
+        EXPECT_EQ(notices(summary, report::NoticeKind::not_deleted).size(), 1U)
+            << describe(summary);
+        EXPECT_EQ(contents(), before) << "dry run: " << dry;
+    }
+    swap_there();
+    const auto summary = world_.copy();
+    expect_complete(summary);
+    EXPECT_EQ(summary.messages.deleted, 2U) << describe(summary);
+    expect_equal(world_);
+}
+
+TEST_F(RenamedThere, NoFlagsAreChangedInAnotherMailbox) {
+    ASSERT_TRUE(world_.source.set_flags(kUser, "A", 5, {"\\Flagged"}));
+    world_.deliver("A", World::mail("new", 9'000));
+    swap_there();
+    const auto summary = world_.copy();
+    EXPECT_EQ(summary.result, report::RunResult::partial) << describe(summary);
+    EXPECT_EQ(summary.messages.copied, 1U) << describe(summary);
+    for (const auto& [body, flags] : contents()) EXPECT_TRUE(flags.empty());
+    const auto again = world_.copy();
+    EXPECT_EQ(again.messages.copied, 0U) << describe(again);
+    for (const auto& [body, flags] : contents()) EXPECT_TRUE(flags.empty());
+}
+
+TEST_F(RenamedThere, ADeletedOnesNameIsNoLicence) {
+    for (const std::uint32_t uid : {1U, 2U}) ASSERT_TRUE(world_.source.expunge(kUser, "A", uid));
+    ASSERT_TRUE(world_.destination.remove(kUser, "A"));
+    rename_there("B", "A");
+    const auto summary = world_.copy();
+    EXPECT_EQ(summary.messages.deleted, 0U) << describe(summary);
+    for (const auto& message : world_.source.messages(kUser, "B"))
+        EXPECT_TRUE(contents().contains(*message.body));
+}
+
+TEST_F(RenamedThere, AMoveIsNotOfAnotherMailboxesMessages) {
+    auto moved = world_.source.messages(kUser, "A").front();
+    ASSERT_TRUE(world_.source.expunge(kUser, "A", moved.uid));
+    world_.deliver("C", *moved.body);
+    swap_there();
+    const auto summary = world_.copy();
+    EXPECT_EQ(summary.messages.moved, 0U) << describe(summary);
+    const auto there = world_.bodies("C");
+    ASSERT_EQ(there.size(), 1U);
+    EXPECT_EQ(there.front(), *moved.body);
+    for (const auto& message : world_.source.messages(kUser, "B"))
+        EXPECT_EQ(contents().count(*message.body), 1U);
+}
+
 TEST(Renames, InboxStaysAsItIs) {
     // RENAME INBOX moves its messages.
     World world(without_ids(), imapd::standard());

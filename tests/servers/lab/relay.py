@@ -3,8 +3,10 @@
 import socket
 import threading
 
+from .listener import Listener, cut, end_writing
 
-class Relay:
+
+class Relay(Listener):
     """Listens on a loopback port of its own. `said` holds each connection's bytes from the client.
 
     cut_after: after so many bytes from the server (over all connections) every connection is reset and
@@ -12,37 +14,20 @@ class Relay:
     """
 
     def __init__(self, port, cut_after=None, stall_after=None):
+        super().__init__()
         self.target, self.cut_after, self.stall_after = port, cut_after, stall_after
         self.said, self.served, self.broken = [], 0, False
         self._lock, self._sockets = threading.Lock(), []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self._listener.getsockname()[1]
-        self.host = "127.0.0.1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listen()
 
-    def url(self, user="alice"):
-        return f"imap://{user}@127.0.0.1:{self.port}?tls=off"
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                return
-            words = bytearray()
-            with self._lock:
-                self.said.append(words)
-                self._sockets += [client, server]
-            threading.Thread(target=self._upward, args=(client, server, words), daemon=True).start()
-            threading.Thread(target=self._downward, args=(server, client), daemon=True).start()
-
-    @staticmethod
-    def _end(receiver):
-        try:
-            receiver.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+    def _welcome(self, client):
+        server = socket.create_connection((self.host, self.target))
+        words = bytearray()
+        with self._lock:
+            self.said.append(words)
+            self._sockets += [client, server]
+        threading.Thread(target=self._upward, args=(client, server, words), daemon=True).start()
+        threading.Thread(target=self._downward, args=(server, client), daemon=True).start()
 
     def _upward(self, client, server, words):
         try:
@@ -52,7 +37,7 @@ class Relay:
                     server.sendall(data)
         except OSError:
             pass
-        self._end(server)
+        end_writing(server)
 
     def _downward(self, server, client):
         try:
@@ -68,25 +53,14 @@ class Relay:
                 client.sendall(data)
         except OSError:
             pass
-        self._end(client)
+        end_writing(client)
 
     def close(self, reset=False):
         self.broken |= reset
-        # A thread that waits in accept() keeps a closed listener alive: wake it.
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
+        self._stop_listening()
         with self._lock:
             for one in self._sockets:
-                try:
-                    if reset:
-                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                    one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-                one.close()
+                cut(one, reset)
 
     def text(self):
         """Everything that clients said, all connections."""

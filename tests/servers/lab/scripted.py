@@ -1,9 +1,10 @@
 """A small scripted source: bare IMAP4rev1 that says whatever a hostile or broken server might say."""
 
 import re
-import socket
 import threading
 from dataclasses import dataclass, field
+
+from .listener import Listener
 
 
 @dataclass
@@ -28,40 +29,26 @@ def _numbers(text, highest):
         yield from range(min(ends), min(max(ends), highest) + 1)
 
 
-class ScriptedSource:
+class ScriptedSource(Listener):
     """Serves `boxes` to any user. `behave` may be "normal", "deaf" (greets, then never answers) or
     "silent" (does not even greet)."""
 
     def __init__(self, boxes=(), behave="normal"):
-        self.boxes, self.behave = list(boxes), behave
-        self.said, self.host = [], "127.0.0.1"
+        super().__init__()
+        self.boxes, self.behave, self.said = list(boxes), behave, []
         self._open, self._lock = [], threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def url(self, user="alice"):
-        return f"imap://{user}@127.0.0.1:{self.port}?tls=off"
+        self._listen()
 
     def stop(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
+        self._stop_listening()
         with self._lock:
             for one in self._open:
                 one.close()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                self._open.append(client)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def _welcome(self, client):
+        with self._lock:
+            self._open.append(client)
+        threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         selected = None

@@ -6,48 +6,37 @@ import socket
 import threading
 import time
 
+from .listener import Listener, cut
+
 LITERAL = re.compile(rb"\{(\d+)(\+?)\}\r\n$")
 BODY = re.compile(rb"^\* \d+ FETCH .*\bUID (\d+)\b.*BODY\[\] \{\d+\}\r\n$")
 HASTE = 0.1  # what was on its way when a command was refused is not impatience
 
 
-class Throttler:
+class Throttler(Listener):
     """Of the commands of all connections together every `every`-th is refused (and all others for `delay` seconds),
     every `drop_every`-th ends its connection. `bodies` counts how often each (mailbox, UID) was handed out."""
 
     def __init__(self, server, every, drop_every, delay):
-        self.user, self.password = server.user, server.password
+        super().__init__(server.user)
+        self.password = server.password
         self.target, self.every, self.drop_every, self.delay = server.port, every, drop_every, delay
         self.log_ins = self.throttled = self.impatient = self.dropped = 0
         self.bodies, self._commands, self._refused_at = {}, 0, -1e9
         self._lock, self._ends = threading.Lock(), set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def url(self, user=None):
-        return f"imap://{user or self.user}@127.0.0.1:{self.port}?tls=off"
+        self._listen()
 
     def close(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
+        self._stop_listening()
         for end in list(self._ends):
-            self._cut(end)
+            cut(end)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.target))
-            self._ends |= {client, server}
-            link = _Link(client, server)
-            for work in (self._commands_of, self._answers_of):
-                threading.Thread(target=self._until_closed, args=(work, link), daemon=True).start()
+    def _welcome(self, client):
+        server = socket.create_connection((self.host, self.target))
+        self._ends |= {client, server}
+        link = _Link(client, server)
+        for work in (self._commands_of, self._answers_of):
+            threading.Thread(target=self._until_closed, args=(work, link), daemon=True).start()
 
     def _until_closed(self, work, link):
         try:
@@ -55,15 +44,7 @@ class Throttler:
         except (OSError, ValueError):
             pass
         for end in (link.client, link.server):
-            self._cut(end)
-
-    @staticmethod
-    def _cut(end):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        end.close()
+            cut(end)
 
     def _verdict(self, name):
         """"pass", "refuse" or "drop": of one command."""

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "engine/base/text.h"
@@ -22,6 +23,17 @@ struct ChangeKey {
         return tie(*this) < tie(o);
     }
 };
+
+/// For a notice.
+std::string listed(const std::set<std::string>& words) {
+    std::string list;
+    for (const std::string& word : words) {
+        if (!list.empty()) list += ' ';
+        list += printable(word, 64);
+        if (list.size() > 300) return list + " …";
+    }
+    return list;
+}
 
 /// Its UIDs are not those that an earlier pass has learnt any more.
 std::optional<Error> made_anew(const Job& job, const SelectSink& selected) {
@@ -53,17 +65,9 @@ Task<Result<void>> Lane::finish(std::shared_ptr<Job> job) {
     // What is not as it was sent is compared with its original, when the source has time for it.
     if (!job->suspects.empty()) co_return Result<void>{};
     if (!job->dropped_flags.empty()) {
-        std::string list;
-        for (const std::string& word : job->dropped_flags) {
-            if (!list.empty()) list += ' ';
-            list += printable(word, 64);
-            if (list.size() > 300) {
-                list += " …";
-                break;
-            }
-        }
-        account_->notice(printable(job->display), report::NoticeKind::keywords_dropped,
-                         "the destination does not take these flags: " + list);
+        account_->notice(
+            printable(job->display), report::NoticeKind::keywords_dropped,
+            "the destination does not take these flags: " + listed(job->dropped_flags));
         job->dropped_flags.clear();
     }
     job->todo = {};
@@ -187,17 +191,11 @@ void Lane::store_refused(Job& job, std::vector<Store>& sent, const Store& store,
 }
 
 Task<Result<void>> Lane::store_flags(Job& job) {
-    std::map<ChangeKey, std::vector<std::uint32_t>> stores;
-    for (const Job::FlagChange& change : job.flag_changes) {
-        if (change.destination_uid == 0) continue;
-        ChangeKey key{allowed(change.add, job.allowed, &job.dropped_flags),
-                      allowed(change.remove, job.allowed, nullptr)};
-        if (is_empty(key.add) && is_empty(key.remove)) continue;
-        stores[key].push_back(change.destination_uid);
-    }
     std::vector<std::uint32_t> written;
-    for (const auto& [key, uids] : stores) written.insert(written.end(), uids.begin(), uids.end());
-    auto checked = co_await check_copies(job, std::move(written));
+    for (const Job::FlagChange& change : job.flag_changes) {
+        if (change.destination_uid != 0) written.push_back(change.destination_uid);
+    }
+    auto checked = co_await check_copies(job, written);
     if (!checked) co_return checked;
     auto noted = co_await move_bases(job, false);
     if (!noted) co_return noted;
@@ -215,6 +213,23 @@ Task<Result<void>> Lane::store_flags(Job& job) {
                                                    "open " + printable(job.display)));
     }
     if (auto other = made_anew(job, selected)) co_return std::unexpected(std::move(*other));
+    if (opened->code == imap::ResponseCode::read_only) {
+        co_return ::imapult::fail(
+            Code::unavailable, Scope::mailbox, Retry::never,
+            "the destination opens the mailbox for reading only: the flags of " +
+                std::to_string(written.size()) +
+                " messages were not changed; give the account the rights to "
+                "write there and run again");
+    }
+    if (selected.permanent_flags) job.allowed = AllowedFlags::from(selected.permanent_flags);
+    std::map<ChangeKey, std::vector<std::uint32_t>> stores;
+    for (const Job::FlagChange& change : job.flag_changes) {
+        if (change.destination_uid == 0) continue;
+        ChangeKey key{allowed(change.add, job.allowed, &job.dropped_flags),
+                      allowed(change.remove, job.allowed, nullptr)};
+        if (is_empty(key.add) && is_empty(key.remove)) continue;
+        stores[key].push_back(change.destination_uid);
+    }
     for (auto& [key, uids] : stores) {
         std::sort(uids.begin(), uids.end());
         for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
@@ -251,19 +266,74 @@ Task<Result<void>> Lane::store_flags(Job& job) {
             store_refused(job, sent, store, *reply);
         }
     }
-    if (!error && destination_->capabilities().has("UNSELECT")) {
-        auto left = co_await destination_->execute(imap::source::unselect());
-        if (!left) error = std::move(left).error();
-    }
     if (error) co_return std::unexpected(std::move(*error));
+    auto lost = co_await keep_landed(job, std::move(written));
+    if (!lost) co_return std::unexpected(std::move(lost).error());
+    if (job.flag_changes.empty()) co_return Result<void>{};
     auto moved = co_await move_bases(job, true);
     if (!moved) co_return moved;
-    job.flags_updated += job.flag_changes.size();
     report::Progress progress;
-    progress.flags_updated = job.flag_changes.size();
+    for (const auto& [key, uids] : stores) progress.flags_updated += uids.size();
+    progress.flags_updated -= std::min<std::uint64_t>(progress.flags_updated, *lost);
+    job.flags_updated += progress.flags_updated;
     account_->observer.progress(account_->index, progress);
     job.flag_changes.clear();
     co_return Result<void>{};
+}
+
+/// Reads back what the destination has said OK to. Changes that it has not made leave
+/// `flag_changes`; their records go on to say that they are on their way. How many. Leaves the
+/// mailbox.
+Task<Result<std::size_t>> Lane::keep_landed(Job& job, std::vector<std::uint32_t> uids) {
+    FlagTable table;
+    FlagSink read(1, UINT32_MAX, table);
+    std::vector<session::Ticket> asked;
+    imap::FetchItems items;
+    items.flags = true;
+    std::sort(uids.begin(), uids.end());
+    if (!account_->options.trust) {
+        for (const imap::UidSet& set : uid_sets(*destination_, uids, 0)) {
+            auto fetch =
+                imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
+            if (fetch) asked.push_back(destination_->start(std::move(*fetch), &read));
+        }
+    }
+    if (destination_->capabilities().has("UNSELECT"))
+        asked.push_back(destination_->start(imap::source::unselect()));
+    std::optional<Error> error;
+    for (session::Ticket& ticket : asked) {
+        auto reply = co_await destination_->finish(ticket);
+        if (error) continue;
+        if (!reply) {
+            error = std::move(reply).error();
+        } else {
+            error = session::put_off(*reply, destination_->connection().peer(),
+                                     "tell which flags it has");
+        }
+    }
+    if (error) co_return std::unexpected(std::move(*error));
+    std::map<std::uint32_t, Flags> there;
+    for (const FlagSink::Entry& entry : read.take()) there[entry.uid] = table.at(entry.flags);
+    std::vector<std::string_view> refused(job.dropped_flags.begin(), job.dropped_flags.end());
+    const Flags dropped = parse_flags(refused);
+    std::set<std::string> words;
+    const std::size_t lost = std::erase_if(job.flag_changes, [&](const Job::FlagChange& change) {
+        const auto now = there.find(change.destination_uid);
+        if (now == there.end()) return false;
+        const Flags add = minus(allowed(change.add, job.allowed, nullptr), dropped);
+        const Flags remove = minus(allowed(change.remove, job.allowed, nullptr), dropped);
+        const Flags missing = minus(add, now->second);
+        const Flags left = minus(remove, minus(remove, now->second));
+        for (const Flags* flags : {&missing, &left}) {
+            for (const std::string_view word : words_of(*flags)) words.emplace(word);
+        }
+        return !is_empty(missing) || !is_empty(left);
+    });
+    if (lost == 0) co_return lost;
+    account_->notice(printable(job.display), report::NoticeKind::keywords_dropped,
+                     "the destination said OK to changed flags of " + std::to_string(lost) +
+                         " messages and did not change them: " + listed(words));
+    co_return lost;
 }
 
 /// Notes which flags are on their way to the copies, durably: a copy that was reached just before a

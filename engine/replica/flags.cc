@@ -101,12 +101,12 @@ FlagsDue flags_due(const dedup::MessageRecord& record, const Flags& now) {
     return due;
 }
 
-AllowedFlags AllowedFlags::from(const std::vector<std::string>& permanent_flags) {
+AllowedFlags AllowedFlags::from(const std::optional<std::vector<std::string>>& permanent_flags) {
     AllowedFlags out;
-    if (permanent_flags.empty()) return out;  // nothing said: everything may be tried
+    if (!permanent_flags) return out;
     out.any_keyword = false;
     out.system = 0;
-    for (const std::string& word : permanent_flags) {
+    for (const std::string& word : *permanent_flags) {
         if (word == "\\*") out.any_keyword = true;
         for (const SystemName& known : kSystem) {
             if (equal_ignoring_case(word, known.word)) out.system |= known.bit;

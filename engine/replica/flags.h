@@ -44,7 +44,8 @@ struct AllowedFlags {
     bool any_keyword = true;                      ///< `\*`, or nothing was said
     std::set<std::string, std::less<>> keywords;  ///< lower case
     std::uint8_t system = 0x1F;
-    static AllowedFlags from(const std::vector<std::string>& permanent_flags);
+    /// Not told: everything may be tried.
+    static AllowedFlags from(const std::optional<std::vector<std::string>>& permanent_flags);
 };
 /// `flags` without what is not allowed, not valid in IMAP or too long; `dropped` collects the words
 /// left out.

@@ -140,10 +140,16 @@ class Lane {
     Task<Result<std::uint64_t>> forget_absent(Job& job, std::vector<dedup::MessageRecord>& wanted);
     void spare_possible_moves(Job& job, std::vector<dedup::MessageRecord>& wanted);
     Task<Result<void>> remove_messages(Job& job, std::vector<dedup::MessageRecord> records);
+    struct Removal {
+        std::vector<std::uint32_t> removed;
+        std::size_t left = 0;  ///< the destination said OK and kept them
+    };
     Task<Result<void>> expunge(Job& job, const std::string& to,
                                const std::vector<std::uint32_t>& doomed,
-                               std::optional<std::uint64_t> modseq,
-                               std::vector<std::uint32_t>& removed);
+                               std::optional<std::uint64_t> modseq, Removal& removal);
+    /// The answer to UID EXPUNGE or UID MOVE of `set`; `left`: those that are there all the same.
+    Task<Result<session::Reply>> take_away(imap::Command command, const imap::UidSet& set,
+                                           std::set<std::uint32_t>& left);
     Task<Result<void>> mark_deleted(const imap::UidSet& set, std::optional<std::uint64_t> modseq,
                                     std::vector<std::uint32_t>& uids);
     Task<Result<void>> unmark(Job& job, std::vector<dedup::MessageRecord> records);
@@ -258,6 +264,7 @@ class Lane {
     void start_store(std::vector<Store>& sent, Store store);
     void store_refused(Job& job, std::vector<Store>& sent, const Store& store,
                        const session::Reply& reply);
+    Task<Result<std::size_t>> keep_landed(Job& job, std::vector<std::uint32_t> uids);
     Task<Result<void>> move_bases(Job& job, bool stored);
     void checkpoint(Job& job);
 

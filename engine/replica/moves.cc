@@ -465,9 +465,10 @@ Task<Result<void>> Lane::drop_originals(Job& from, const std::vector<Move>& move
         if (!store || !expunge) continue;
         auto stored = co_await destination_->finish(destination_->start_change(std::move(*store)));
         if (!stored) co_return std::unexpected(std::move(stored).error());
-        auto reply = co_await destination_->finish(destination_->start_change(std::move(*expunge)));
+        std::set<std::uint32_t> left;
+        auto reply = co_await take_away(std::move(*expunge), set, left);
         if (!reply) co_return std::unexpected(std::move(reply).error());
-        gone = gone && stored->ok() && reply->ok();
+        gone = gone && stored->ok() && reply->ok() && left.empty();
     }
     if (!gone) co_return Result<void>{};  // remove.cc sees to it
     dedup::Batch batch;

@@ -555,7 +555,9 @@ Task<Result<void>> Lane::ask_allowed(Job& job, const std::set<std::string, std::
             co_return std::unexpected(std::move(*later));
     }
     if (!reply->ok()) co_return Result<void>{};
-    job.allowed = AllowedFlags::from(selected.permanent_flags);
+    // None at all may be meant of this session: what APPEND makes of them is read back.
+    if (selected.permanent_flags && !selected.permanent_flags->empty())
+        job.allowed = AllowedFlags::from(selected.permanent_flags);
     if (job.allowed.any_keyword) account_->any_keyword = true;
     if (stored && answer->ok()) {
         for (const std::string_view word : words) account_->proved_keywords.emplace(word);

@@ -14,6 +14,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/patience.h"
 
 namespace imapult::replica {
 namespace {
@@ -279,6 +280,13 @@ Task<Result<void>> Lane::remove_messages(Job& job, std::vector<dedup::MessageRec
     if (selected.uid_validity && *selected.uid_validity != job.record.destination_uid_validity)
         co_return Result<void>{};  // made anew: the next pass sees it
     const AllowedFlags by = AllowedFlags::from(selected.permanent_flags);
+    if (reply->code == imap::ResponseCode::read_only || (by.system & dedup::kDeleted) == 0) {
+        account_->notice(printable(job.display), report::NoticeKind::not_deleted,
+                         std::to_string(records.size()) +
+                             " messages that are gone at the source were kept: the account has no "
+                             "right to delete in this mailbox of the destination");
+        co_return Result<void>{};
+    }
     std::map<std::uint32_t, Flags> there;
     for (const FlagSink::Entry& entry : flags.take()) there[entry.uid] = table.at(entry.flags);
 
@@ -306,10 +314,11 @@ Task<Result<void>> Lane::remove_messages(Job& job, std::vector<dedup::MessageRec
     }
     std::sort(doomed.begin(), doomed.end());
     std::sort(half_done.begin(), half_done.end());
-    std::vector<std::uint32_t> removed;
+    Removal removal;
     const std::string nowhere;
-    auto done = co_await expunge(job, nowhere, half_done, selected.highest_modseq, removed);
-    if (done) done = co_await expunge(job, to, doomed, selected.highest_modseq, removed);
+    auto done = co_await expunge(job, nowhere, half_done, selected.highest_modseq, removal);
+    if (done) done = co_await expunge(job, to, doomed, selected.highest_modseq, removal);
+    const std::vector<std::uint32_t>& removed = removal.removed;
     for (const std::uint32_t uid : removed)
         forgotten.erase_message(job.record.id, by_uid.at(uid)->source_uid);
     const auto less = static_cast<std::uint32_t>(absent + removed.size());
@@ -328,15 +337,19 @@ Task<Result<void>> Lane::remove_messages(Job& job, std::vector<dedup::MessageRec
                              " messages that are gone at the source were kept: somebody changed "
                              "them at the destination");
     }
+    if (removal.left > 0) {
+        account_->notice(printable(job.display), report::NoticeKind::not_deleted,
+                         "the destination said that it had deleted " +
+                             std::to_string(removal.left) +
+                             " messages and still has them: perhaps the account lacks the right");
+    }
     co_return done;
 }
 
-/// STORE \Deleted and UID EXPUNGE, or a move to `to`, of messages of the selected mailbox;
-/// `removed` receives those that are gone from it.
+/// STORE \Deleted and UID EXPUNGE, or a move to `to`, of messages of the selected mailbox.
 Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
                                  const std::vector<std::uint32_t>& doomed,
-                                 std::optional<std::uint64_t> modseq,
-                                 std::vector<std::uint32_t>& removed) {
+                                 std::optional<std::uint64_t> modseq, Removal& removal) {
     const bool move = !to.empty() && destination_->capabilities().has("MOVE");
     for (const imap::UidSet& set : uid_sets(*destination_, doomed, kRemovedAtOnce)) {
         if (stopped()) co_return Result<void>{};
@@ -345,6 +358,7 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
             for (std::uint64_t uid = range.first; uid <= range.last; ++uid)
                 uids.push_back(static_cast<std::uint32_t>(uid));
         }
+        std::set<std::uint32_t> left;
         imap::UidSet to_carry = set;
         if (!to.empty() && !move) {
             to_carry = {};
@@ -357,7 +371,8 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
                               : imap::destination::uid_copy(to_carry, to, destination_->encoding());
             if (!carry) co_return std::unexpected(std::move(carry).error());
             auto reply =
-                co_await destination_->finish(destination_->start_change(std::move(*carry)));
+                move ? co_await take_away(std::move(*carry), set, left)
+                     : co_await destination_->finish(destination_->start_change(std::move(*carry)));
             if (!reply) co_return std::unexpected(std::move(reply).error());
             if (!reply->ok()) {
                 co_return std::unexpected(session::refusal(*reply,
@@ -374,8 +389,7 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
             for (const std::uint32_t uid : uids) rest.add(uid);
             auto expunge = imap::destination::uid_expunge(rest, destination_->encoding());
             if (!expunge) co_return std::unexpected(std::move(expunge).error());
-            auto reply =
-                co_await destination_->finish(destination_->start_change(std::move(*expunge)));
+            auto reply = co_await take_away(std::move(*expunge), rest, left);
             if (!reply) co_return std::unexpected(std::move(reply).error());
             if (!reply->ok()) {
                 co_return std::unexpected(
@@ -383,9 +397,38 @@ Task<Result<void>> Lane::expunge(Job& job, const std::string& to,
                                      "delete messages of " + printable(job.display)));
             }
         }
-        removed.insert(removed.end(), uids.begin(), uids.end());
+        removal.left += std::erase_if(uids, [&](std::uint32_t uid) { return left.contains(uid); });
+        removal.removed.insert(removal.removed.end(), uids.begin(), uids.end());
     }
     co_return Result<void>{};
+}
+
+Task<Result<session::Reply>> Lane::take_away(imap::Command command, const imap::UidSet& set,
+                                             std::set<std::uint32_t>& left) {
+    auto reply = co_await destination_->finish(destination_->start_change(std::move(command)));
+    if (!reply || !reply->ok()) co_return reply;
+    // Not in the same write: what is said of flags meanwhile would look like an answer.
+    FlagTable unused;
+    FlagSink there(1, UINT32_MAX, unused);
+    auto told = co_await patiently(
+        *account_, Side::destination, 6,
+        [&]() -> Task<Result<void>> {
+            imap::FetchItems items;
+            items.flags = true;
+            auto fetch =
+                imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
+            if (!fetch) co_return std::unexpected(std::move(fetch).error());
+            auto answer = co_await destination_->execute(std::move(*fetch), &there);
+            if (!answer) co_return std::unexpected(std::move(answer).error());
+            auto later = session::put_off(*answer, destination_->connection().peer(),
+                                          "tell which messages are left");
+            if (later) co_return std::unexpected(std::move(*later));
+            co_return Result<void>{};  // some servers say NO where none is left
+        },
+        [this] { return alive(); });
+    if (!told) co_return std::unexpected(std::move(told).error());
+    for (const FlagSink::Entry& entry : there.take()) left.insert(entry.uid);
+    co_return reply;
 }
 
 /// Only what nobody has changed since the mailbox was opened (UNCHANGEDSINCE, RFC 7162 §3.1.3);

@@ -48,7 +48,7 @@ bool SelectSink::on_untagged(const imap::Event& event) {
             if (!status->words.empty()) mailbox_id = status->words.front();
             return true;
         case imap::ResponseCode::permanent_flags:
-            permanent_flags.assign(status->words.begin(), status->words.end());
+            permanent_flags.emplace(status->words.begin(), status->words.end());
             return true;
         default:
             return false;

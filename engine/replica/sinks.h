@@ -21,7 +21,8 @@ class SelectSink final : public session::Sink {
     std::uint32_t exists = 0;
     std::optional<std::uint32_t> uid_validity, uid_next;
     std::optional<std::uint64_t> highest_modseq;
-    std::vector<std::string> flags, permanent_flags;
+    std::vector<std::string> flags;
+    std::optional<std::vector<std::string>> permanent_flags;  ///< not told; or perhaps none
     std::string mailbox_id;  ///< OBJECTID (RFC 8474); empty: not told
 };
 

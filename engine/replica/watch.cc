@@ -80,9 +80,11 @@ Task<void> Watch::run() {
         // again so soon, that nobody is locked out.
         const bool refused = error.code == Code::auth_refused;
         if (refused) hooks_.told(unknown_since);
-        const Nanos delay =
-            refused ? Nanos(limits::kBackoffMax)
-                    : session::backoff(++failures, error.retry_after, environment_->seed);
+        Nanos delay = refused ? Nanos(limits::kBackoffMax)
+                              : session::backoff(++failures, error.retry_after, environment_->seed);
+        // It works for a while each time; and the server does not ask for more.
+        if (stood && !refused && error.retry_after.count() == 0)
+            delay = std::min<Nanos>(delay, limits::kLookIntervalMax);
         hooks_.retrying(std::chrono::duration_cast<std::chrono::milliseconds>(delay), error);
         const Nanos until = now() + delay;
         while (!stopping_ && now() < until) (void)co_await wake_.wait(until);

@@ -311,6 +311,84 @@ TEST(DeltaQuirks, ARefusedStoreIsTriedWordByWord) {
     }
 }
 
+TEST(DeltaQuirks, ADeletionThatIsOnlySaidIsNone) {
+    // As Dovecot does where the account lacks the right: OK, and nothing has happened.
+    for (const char* said : {"UID EXPUNGE", "UID STORE", "UID MOVE"}) {
+        SCOPED_TRACE(said);
+        World world(imapd::standard(), imapd::standard());
+        world.options.remove.mirror = true;
+        world.options.remove.percent_max = 100;
+        if (said == std::string("UID MOVE")) world.options.remove.to = "Bin";
+        world.deliver_many("Box", 10);
+        expect_complete(world.copy());
+        for (const std::uint32_t uid : {2U, 5U, 6U})
+            ASSERT_TRUE(world.source.expunge(kUser, "Box", uid));
+        const imapd::Behaviour calm = *world.destination.behaviour();
+        imapd::Behaviour idle = calm;
+        idle.script.push_back({.command = said, .every = true, .reply = "%t OK Done.\r\n"});
+        world.destination.set_behaviour(idle);
+        const auto told = world.copy();
+        EXPECT_EQ(told.messages.deleted, 0U) << describe(told);
+        EXPECT_EQ(told.messages.gone_at_source, 3U) << describe(told);
+        EXPECT_EQ(notices(told, report::NoticeKind::not_deleted).size(), 1U) << describe(told);
+        EXPECT_EQ(world.bodies("Box").size(), 10U);
+        world.destination.set_behaviour(calm);
+        const auto done = world.copy();
+        expect_complete(done);
+        EXPECT_EQ(done.messages.deleted, 3U) << describe(done);
+        EXPECT_EQ(world.bodies("Box").size(), 7U);
+    }
+}
+
+TEST(DeltaQuirks, ChangedFlagsThatAreOnlySaidAreNotCounted) {
+    World world(imapd::standard(), imapd::standard());
+    world.options.remove.mirror = true;
+    world.options.remove.percent_max = 100;
+    world.deliver_many("Box", 4);
+    expect_complete(world.copy());
+    ASSERT_TRUE(world.source.set_flags(kUser, "Box", 2, {"\\Flagged"}));
+    ASSERT_TRUE(world.source.set_flags(kUser, "Box", 3, {"\\Seen"}));
+    const imapd::Behaviour calm = *world.destination.behaviour();
+    imapd::Behaviour idle = calm;
+    idle.script.push_back({.command = "UID STORE", .every = true, .reply = "%t OK Done.\r\n"});
+    world.destination.set_behaviour(idle);
+    const auto told = world.copy();
+    expect_complete(told);
+    EXPECT_EQ(told.messages.flags_updated, 0U) << describe(told);
+    EXPECT_EQ(notices(told, report::NoticeKind::keywords_dropped).size(), 1U) << describe(told);
+    world.destination.set_behaviour(calm);
+    // Nobody has changed the copy: what it lacks is the destination's doing.
+    ASSERT_TRUE(world.source.expunge(kUser, "Box", 2));
+    ASSERT_TRUE(world.source.set_flags(kUser, "Box", 3, {"\\Seen", "\\Answered"}));
+    const auto done = world.copy();
+    expect_complete(done);
+    EXPECT_EQ(done.messages.deleted, 1U) << describe(done);
+    EXPECT_EQ(done.messages.flags_updated, 1U) << describe(done);
+    EXPECT_EQ(world.difference(), "");
+}
+
+TEST(DeltaQuirks, FlagsOfAMailboxOpenForReadingOnlyFollowOnceItIsNot) {
+    World world(imapd::standard(), imapd::standard());
+    world.deliver_many("Box", 4);
+    expect_complete(world.copy());
+    ASSERT_TRUE(world.source.set_flags(kUser, "Box", 2, {"\\Flagged"}));
+    const imapd::Behaviour calm = *world.destination.behaviour();
+    imapd::Behaviour closed = calm;
+    closed.script.push_back(
+        {.command = "SELECT",
+         .every = true,
+         .reply = "* OK [PERMANENTFLAGS ()] None\r\n%t OK [READ-ONLY] Opened.\r\n"});
+    world.destination.set_behaviour(closed);
+    const auto told = world.copy();
+    EXPECT_EQ(told.result, report::RunResult::partial) << describe(told);
+    EXPECT_EQ(told.messages.flags_updated, 0U) << describe(told);
+    world.destination.set_behaviour(calm);
+    const auto done = world.copy();
+    expect_complete(done);
+    EXPECT_EQ(done.messages.flags_updated, 1U) << describe(done);
+    EXPECT_EQ(world.difference(), "");
+}
+
 TEST(DeltaQuirks, ABackupThatWasPutBackHidesNothing) {
     World world(imapd::standard(), imapd::standard());
     first_copy(world);

@@ -9,6 +9,7 @@
 
 #include "engine/base/text.h"
 #include "engine/replica/lane.h"
+#include "engine/replica/reading.h"
 #include "engine/replica/whose_copies.h"
 
 namespace imapult::replica {
@@ -17,22 +18,27 @@ namespace {
 /// Of those that are to be written to, and of the others as many.
 constexpr std::size_t kSampledMax = 10;
 
-using Sizes = std::map<std::uint32_t, std::uint64_t>;  ///< by destination UID
+struct Sent {
+    std::uint64_t size;
+    dedup::Digest128 digest;
+};
+using Sample = std::map<std::uint32_t, Sent>;  ///< by destination UID
 
 /// `uids`: rising.
-Result<Sizes> read_sample(dedup::Ledger& ledger, dedup::MailboxId id, std::size_t messages,
-                          const std::vector<std::uint32_t>& uids) {
-    Sizes written, others;
+Result<Sample> read_sample(dedup::Ledger& ledger, dedup::MailboxId id, std::size_t messages,
+                           const std::vector<std::uint32_t>& uids) {
+    Sample written, others;
     std::size_t met = 0, passed = 0;
-    const auto take = [](Sizes& into, std::size_t& n, std::size_t of,
+    const auto take = [](Sample& into, std::size_t& n, std::size_t of,
                          const dedup::MessageRecord& message) {
         if (n++ % (of / kSampledMax + 1) == 0 && into.size() < kSampledMax)
-            into[message.destination_uid] = message.size;
+            into[message.destination_uid] = {message.size, message.digest};
     };
     auto visited = ledger.visit_messages(id, 1, UINT32_MAX, [&](const auto& message) {
-        // What was adopted or repaired may have another size there.
+        // What was adopted or repaired may have another size there; of what was found landed only
+        // the source's estimate may be known.
         if (message.state != dedup::MessageState::copied || message.size == 0 ||
-            message.destination_uid == 0)
+            message.destination_uid == 0 || message.digest == dedup::Digest128{})
             return true;
         if (std::ranges::binary_search(uids, message.destination_uid)) {
             take(written, met, uids.size(), message);
@@ -46,16 +52,23 @@ Result<Sizes> read_sample(dedup::Ledger& ledger, dedup::MailboxId id, std::size_
     return written;
 }
 
+/// Yahoo lists it as "Inbox".
+std::string_view one_inbox(std::string_view name) {
+    return equal_ignoring_case(name, "INBOX") ? "INBOX" : name;
+}
+
 }  // namespace
 
 std::set<std::uint32_t> shared_validities(const Listing& destination,
                                           const std::vector<dedup::MailboxRecord>& records) {
     std::map<std::uint32_t, std::set<std::string_view>> names;
     for (const Mailbox& box : destination.mailboxes) {
-        if (box.uid_validity) names[*box.uid_validity].insert(box.name);
+        if (box.uid_validity) names[*box.uid_validity].insert(one_inbox(box.name));
     }
-    for (const dedup::MailboxRecord& record : records)
-        names[record.destination_uid_validity].insert(record.destination_name);
+    for (const dedup::MailboxRecord& record : records) {
+        if (record.destination_uid_validity != 0)
+            names[record.destination_uid_validity].insert(one_inbox(record.destination_name));
+    }
     std::set<std::uint32_t> shared;
     for (const auto& [validity, those] : names) {
         if (those.size() > 1) shared.insert(validity);
@@ -95,7 +108,7 @@ Task<Result<void>> Lane::check_copies(Job& job, std::vector<std::uint32_t> uids)
     imap::FetchItems items;
     items.size = true;
     std::vector<std::uint32_t> asked;
-    for (const auto& [uid, size] : *sample) asked.push_back(uid);
+    for (const auto& [uid, sent] : *sample) asked.push_back(uid);
     std::vector<session::Ticket> tickets{opening};
     for (const imap::UidSet& set : uid_sets(*destination_, asked, 0)) {
         auto fetch = imap::source::uid_fetch(set, items, std::nullopt, destination_->encoding());
@@ -111,14 +124,23 @@ Task<Result<void>> Lane::check_copies(Job& job, std::vector<std::uint32_t> uids)
     }
     if (error) co_return std::unexpected(std::move(*error));
     std::size_t there = 0, same = 0;
-    for (const Meta& meta : metas.take()) {
+    const Meta* least = nullptr;
+    const std::vector<Meta> told = metas.take();
+    for (const Meta& meta : told) {
         const auto known = sample->find(meta.uid);
         if (known == sample->end()) continue;
         ++there;
-        if (known->second == meta.size) ++same;
+        if (known->second.size == meta.size) ++same;
+        if (least == nullptr || meta.size < least->size) least = &meta;
     }
     // Some may have been deleted, and a server may have changed some.
     job.copies_checked = same * 2 >= there;
+    if (job.copies_checked) co_return Result<void>{};
+    // Or it only estimates sizes.
+    auto read = co_await read_digests(*destination_, {least->uid}, ledger.digest_secret());
+    if (!read) co_return std::unexpected(std::move(read).error());
+    job.copies_checked =
+        read->empty() || read->front().raw == sample->find(least->uid)->second.digest;
     if (job.copies_checked) co_return Result<void>{};
     co_return ::imapult::fail(
         Code::unavailable, Scope::mailbox, Retry::never,

@@ -78,6 +78,15 @@ Task<Result<void>> Lane::look_up_copies(Job& job) {
     co_return co_await add_copies(*account_, std::move(objects), std::move(ranks));
 }
 
+/// Whether the message has got a label that goes before the one whose mailbox has its copy, and its
+/// copy is to stand in one of them only.
+bool Lane::is_better_home(const Job& here, const Meta& meta, const Job& there) const {
+    if (meta.elsewhere || here.labels->box.alone || !there.labels) return false;
+    const Labels::Box& before = there.labels->box;
+    const bool leaves = here.labels->box.represents || account_->options.remove.mirror;
+    return before.represents && before.rank > here.labels->box.rank && leaves;
+}
+
 /// Takes out of todo what another mailbox stands for, or will stand for; marks what is carried over
 /// from one that has it (job.moves). Behind adoption: what is here already is here.
 void Lane::sort_by_labels(Job& job) {
@@ -93,8 +102,18 @@ void Lane::sort_by_labels(Job& job) {
         if (meta.object == 0) return false;
         const auto copy = run.copies.find(meta.object);
         if (copy != run.copies.end() && copy->second->job.get() != &job) {
+            // Not before everything else has settled: flags of the copy may be on their way.
+            if (can_carry && is_better_home(job, meta, *copy->second->job)) {
+                if (run.last_round) {
+                    job.moves.push_back(
+                        {.meta = meta, .leaver = copy->second, .stays = true, .demotes = true});
+                } else {
+                    job.put_off.push_back(meta.object);
+                }
+                return !run.last_round;
+            }
             if (!here.represents) {
-                job.moves.push_back({meta, copy->second, true});
+                job.moves.push_back({.meta = meta, .leaver = copy->second, .stays = true});
                 return false;
             }
             dedup::MessageRecord record;

@@ -78,7 +78,8 @@ struct Survey {
 struct Move {
     Meta meta;
     std::shared_ptr<Leaver> leaver;
-    bool stays = false;  ///< Gmail: where it was it is still, this is another label of it
+    bool stays = false;    ///< Gmail: where it was it is still, this is another label of it
+    bool demotes = false;  ///< … of a better rank: where it was it is only represented from now on
 };
 
 /// A message that the destination said OK to, until it has been read back (readback.cc).

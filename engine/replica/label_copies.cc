@@ -31,6 +31,26 @@ Task<Result<std::vector<Known>>> find_gone(Account& account) {
     });
 }
 
+/// Objects that had their copy in a mailbox before it was made anew at the source.
+Task<Result<std::set<std::uint64_t>>> find_before(Account& account) {
+    const LabelRun& run = *account.gmail;
+    dedup::Ledger& ledger = account.ledger;
+    co_return co_await account.read_ledger([&]() -> Result<std::set<std::uint64_t>> {
+        std::set<std::uint64_t> out;
+        for (const std::shared_ptr<Job>& job : run.jobs) {
+            if (!job->predecessor) continue;
+            auto visited = ledger.visit_messages(*job->predecessor, 1, UINT32_MAX,
+                                                 [&](const dedup::MessageRecord& record) {
+                                                     if (record.destination_uid != 0)
+                                                         out.insert(record.object);
+                                                     return true;
+                                                 });
+            if (!visited) return std::unexpected(std::move(visited).error());
+        }
+        return out;
+    });
+}
+
 }  // namespace
 
 Task<Result<KnownObjects>> find_objects(Account& account, std::set<std::uint64_t> wanted,
@@ -77,6 +97,9 @@ Task<Result<void>> before_copying(Account& account) {
     auto gone = co_await find_gone(account);
     if (!gone) co_return std::unexpected(std::move(gone).error());
     for (const Known& one : *gone) left.insert(one.record.object);
+    auto earlier = co_await find_before(account);
+    if (!earlier) co_return std::unexpected(std::move(earlier).error());
+    left.merge(*earlier);
     wanted.insert(left.begin(), left.end());
     auto known = co_await find_objects(account, std::move(wanted));
     if (!known) co_return std::unexpected(std::move(known).error());

@@ -127,6 +127,7 @@ class Lane {
     Task<Result<void>> wait_for_better(Job& job);
     Task<Result<void>> look_up_copies(Job& job);
     void sort_by_labels(Job& job);
+    [[nodiscard]] bool is_better_home(const Job& here, const Meta& meta, const Job& there) const;
     static void count_put_off(Job& job);
     Task<Result<void>> spare_last_copies(Job& job, std::vector<dedup::MessageRecord>& wanted);
 

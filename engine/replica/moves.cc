@@ -281,7 +281,7 @@ Task<Result<void>> Lane::carry_before(std::shared_ptr<Job> job, std::uint32_t ui
             const dedup::MessageRecord& last = together.back().leaver->record;
             const dedup::MessageRecord& next = move.leaver->record;
             return move.leaver->job == from && next.state == last.state &&
-                   move.stays == together.back().stays &&
+                   move.stays == together.back().stays && move.demotes == together.back().demotes &&
                    next.destination_uid > last.destination_uid;
         };
         while (is_next() && joins(job->moves[job->moves_carried]))
@@ -308,8 +308,8 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         const dedup::MessageRecord& old = move.leaver->record;
         // What we did not copy stays where it was.
         const bool ours = dedup::is_ours(old.state);
-        (mirror && ours && can_move && !move.stays ? to_move : to_copy)
-            .push_back(old.destination_uid);
+        const bool leaves = !move.stays || move.demotes;
+        (mirror && ours && can_move && leaves ? to_move : to_copy).push_back(old.destination_uid);
         dedup::Intent::Item& item =
             intent.items.emplace_back(move.meta.uid, move.meta.size, old.digest);
         item.flags = old.storing ? plus(old.base, *old.storing) : old.base;  // it keeps them
@@ -327,6 +327,15 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
     }
     dedup::Batch before;
     before.put_intent(intent);
+    for (const Move& move : moves) {
+        if (!move.demotes) continue;
+        // Before, not after: a pass that ends in between leaves at worst a copy too many.
+        dedup::MessageRecord noted = move.leaver->record;
+        noted.state = dedup::MessageState::represented;
+        noted.destination_uid = 0;
+        noted.storing.reset();
+        before.put_message(from.record.id, noted);
+    }
     if (!co_await commit_and_wait(std::move(before))) {
         co_return ::imapult::fail(Code::cancelled, Scope::account, Retry::later,
                                   "the ledger takes nothing more");
@@ -381,6 +390,8 @@ Task<Result<void>> Lane::carry_out(std::shared_ptr<Job> job, Job& from, std::vec
         if (place == carried.pairs.end()) {
             // Deleted there meanwhile: copied like any new message.
             if (!refused) job->missing.push_back(move.meta.uid);
+            if (refused && move.demotes && !account_->moves_untold)
+                batch.put_message(from.record.id, record);  // it is there as before
             continue;
         }
         const bool is_moved =

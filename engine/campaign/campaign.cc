@@ -73,19 +73,57 @@ class SharedClaims final : public replica::Claims {
                 if (!same || !boxes) continue;
                 for (const dedup::MailboxRecord& box : *boxes) {
                     if (!box.archived)
-                        taken_.try_emplace(replica::claim_key(spec.source, box.source_name), i);
+                        take_before(replica::claim_key(spec.source, box.source_name), i);
                 }
             }
         }
     }
-    std::size_t take(const std::string& mailbox, std::size_t account) override {
+    std::size_t take(const std::string& mailbox, const std::string& name,
+                     std::size_t account) override {
         const std::lock_guard lock(mutex_);
-        return taken_.try_emplace(mailbox, account).first->second;
+        Claim& claim = taken_[mailbox];
+        if (!claim.by) claim.by = account;
+        if (*claim.by == account) {
+            claim.kept = true;
+        } else if (!claim.left_by) {
+            claim.left_by = account;
+            claim.name = name;
+        }
+        return *claim.by;
+    }
+    /// Left to an account that has copied it in an earlier run, and did not come for it in this one
+    /// (it may not see it any more): the account that left it is not complete.
+    void tell_forsaken(std::vector<AccountSummary>& accounts) const {
+        for (const auto& [unused, claim] : taken_) {
+            if (!claim.left_by || claim.kept) continue;
+            AccountSummary& account = accounts[*claim.left_by];
+            report::Refusal refusal;
+            refusal.account = account.account;
+            refusal.mailbox = claim.name;
+            refusal.reason = "nobody copied it in this run: it was left to " +
+                             accounts[*claim.by].account +
+                             ", which copied it before and has not come to it now. If that account "
+                             "does not see it any more, run this one from an accounts file without "
+                             "it";
+            account.refusals.push_back(std::move(refusal));
+            ++account.mailboxes.failed;
+            if (account.result == RunResult::complete) account.result = RunResult::partial;
+        }
     }
 
   private:
+    struct Claim {
+        std::optional<std::size_t> by;       ///< account
+        bool kept = false;                   ///< it sees the mailbox in this run, too
+        std::optional<std::size_t> left_by;  ///< the first account that left it to that one
+        std::string name;
+    };
+    void take_before(const std::string& mailbox, std::size_t account) {
+        Claim& claim = taken_[mailbox];
+        if (!claim.by) claim.by = account;
+    }
     std::mutex mutex_;
-    std::map<std::string, std::size_t> taken_;
+    std::map<std::string, Claim> taken_;
 };
 
 /// What the shards share.
@@ -113,7 +151,7 @@ struct Campaign {
 };
 
 bool is_folder(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -400,6 +438,8 @@ Summary run(const Options& options, Observer& observer, StopToken& stop) {
     all.clear();
     keep_what_was_learnt(campaign);
     name_the_unreached(campaign);
+    if (options.command != Command::follow && !stop.stopping())
+        campaign.claims.tell_forsaken(campaign.summaries);
     summary.accounts = std::move(campaign.summaries);
     // To be stopped is how `follow` ends: that interrupts only what is not in step.
     summary.interrupted = stop.stopping() &&

@@ -42,8 +42,10 @@ class Budget {
 class Claims {
   public:
     virtual ~Claims() = default;
-    /// The account (an index) that copies `mailbox`: `account`, or who took it before.
-    virtual std::size_t take(const std::string& mailbox, std::size_t account) = 0;
+    /// The account (an index) that copies `mailbox`: `account`, or who took it before. `name`: for
+    /// a person.
+    virtual std::size_t take(const std::string& mailbox, const std::string& name,
+                             std::size_t account) = 0;
 };
 
 struct Options {

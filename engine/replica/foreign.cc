@@ -75,7 +75,8 @@ void leave_to_others(Account& account, Mailbox& box) {
     const bool common = account.destination.spaces.first(box.space) != nullptr &&
                         account.destination.asked.has(box.space);
     if (claims == nullptr || !common) return;
-    if (claims->take(claim_key(account.source_endpoint, box.name), account.index) != account.index)
+    const std::string key = claim_key(account.source_endpoint, box.name);
+    if (claims->take(key, printable(box.display()), account.index) != account.index)
         box.left_out = "another account of this run sees the mailbox, too, and copies it";
 }
 

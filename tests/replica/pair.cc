@@ -37,7 +37,8 @@ std::string_view subject_of(std::string_view body) {
 /// The first who asks.
 class FirstClaims final : public replica::Claims {
   public:
-    std::size_t take(const std::string& mailbox, std::size_t account) override {
+    std::size_t take(const std::string& mailbox, const std::string& /*name*/,
+                     std::size_t account) override {
         return taken_.try_emplace(mailbox, account).first->second;
     }
 

@@ -97,7 +97,9 @@ class Shares(ImapultCase):
                 connection.command(b"CREATE user/" + user.encode())
         with self.connect(cyrus, "admin") as connection:
             connection.command(b"CREATE news")
-            connection.command(b"SETACL news anyone lrsip")
+            connection.command(b"DELETEACL news anyone")
+            for user in (b"alice", b"bob"):
+                connection.command(b"SETACL news " + user + b" lrsip")
         self.fill(cyrus, "bob", "Work")
         self.grant(cyrus, "bob", "Work", "alice", "lrste")
         self.fill(cyrus, "alice", "Shared Folders/news", create=False)
@@ -111,6 +113,18 @@ class Shares(ImapultCase):
         self.assertIn("Other Users/bob/Work", left)
         again = self.migrate(cyrus, dovecot, *everything)
         self.assertEqual(self.copied(again), 0, str(again))
+        # Whoever copied it does not see it any more, and the other one leaves it to that account: nobody's is told.
+        left = {n["account"] for n in result.summary["notices"] if n["mailbox"] == "Shared Folders/news"}
+        other, = left
+        claimant, = {"alice", "bob"} - left
+        with self.connect(cyrus, "admin") as connection:
+            connection.command(b"DELETEACL news " + claimant.encode())
+        forsaken = self.migrate(cyrus, dovecot, *everything, code=1)
+        self.assertEqual([(r["account"], r["mailbox"]) for r in forsaken.summary["refusals"]],
+                         [(other, "Shared Folders/news")], str(forsaken))
+        with self.connect(cyrus, "admin") as connection:
+            connection.command(b"SETACL news " + claimant.encode() + b" lrsip")
+        self.assertEqual(self.copied(self.migrate(cyrus, dovecot, *everything)), 0)
         # A destination that knows no rights gets none, and the report has the lines.
         told = self.migrate(cyrus, back).summary
         self.assertIn('sm "bob" mfg "/Work" account "alice" rd', told["rights_script"])

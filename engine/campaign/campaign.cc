@@ -72,8 +72,9 @@ class SharedClaims final : public replica::Claims {
                     same ? ledger.mailboxes(row.id) : Result<std::vector<dedup::MailboxRecord>>();
                 if (!same || !boxes) continue;
                 for (const dedup::MailboxRecord& box : *boxes) {
-                    if (!box.archived)
-                        take_before(replica::claim_key(spec.source, box.source_name), i);
+                    if (box.archived) continue;
+                    Claim& claim = taken_[replica::claim_key(spec.source, box.source_name)];
+                    claim.by = claim.by.value_or(i);
                 }
             }
         }
@@ -82,7 +83,7 @@ class SharedClaims final : public replica::Claims {
                      std::size_t account) override {
         const std::lock_guard lock(mutex_);
         Claim& claim = taken_[mailbox];
-        if (!claim.by) claim.by = account;
+        claim.by = claim.by.value_or(account);
         if (*claim.by == account) {
             claim.kept = true;
         } else if (!claim.left_by) {
@@ -118,10 +119,6 @@ class SharedClaims final : public replica::Claims {
         std::optional<std::size_t> left_by;  ///< the first account that left it to that one
         std::string name;
     };
-    void take_before(const std::string& mailbox, std::size_t account) {
-        Claim& claim = taken_[mailbox];
-        if (!claim.by) claim.by = account;
-    }
     std::mutex mutex_;
     std::map<std::string, Claim> taken_;
 };
@@ -151,7 +148,7 @@ struct Campaign {
 };
 
 bool is_folder(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 

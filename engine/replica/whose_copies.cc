@@ -140,7 +140,7 @@ Task<Result<void>> Lane::check_copies(Job& job, std::vector<std::uint32_t> uids)
     auto read = co_await read_digests(*destination_, {least->uid}, ledger.digest_secret());
     if (!read) co_return std::unexpected(std::move(read).error());
     job.copies_checked =
-        read->empty() || read->front().raw == sample->find(least->uid)->second.digest;
+        !read->empty() && read->front().raw == sample->find(least->uid)->second.digest;
     if (job.copies_checked) co_return Result<void>{};
     co_return ::imapult::fail(
         Code::unavailable, Scope::mailbox, Retry::never,

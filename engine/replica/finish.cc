@@ -24,17 +24,6 @@ struct ChangeKey {
     }
 };
 
-/// For a notice.
-std::string listed(const std::set<std::string>& words) {
-    std::string list;
-    for (const std::string& word : words) {
-        if (!list.empty()) list += ' ';
-        list += printable(word, 64);
-        if (list.size() > 300) return list + " …";
-    }
-    return list;
-}
-
 /// Its UIDs are not those that an earlier pass has learnt any more.
 std::optional<Error> made_anew(const Job& job, const SelectSink& selected) {
     if (!job.record.complete || !selected.uid_validity || job.destination_uid_validity == 0 ||

@@ -88,6 +88,16 @@ void Lane::read_back_earlier(Job& job, const std::vector<Appended>& copied) {
     }
 }
 
+std::string listed(const std::set<std::string>& words) {
+    std::string list;
+    for (const std::string& word : words) {
+        if (!list.empty()) list += ' ';
+        list += printable(word, 64);
+        if (list.size() > 300) return list + " …";
+    }
+    return list;
+}
+
 void note_lost(Job& job, const Flags& sent, const Flags& there) {
     if (sent == there) return;
     const Flags lost = minus(sent, there);
@@ -163,14 +173,11 @@ Task<Result<void>> Lane::read_back(Job& job) {
         co_return asked;
     }
     if (job.flags_lost > 0) {
-        std::string words;
-        for (const std::string& word : std::exchange(job.lost_words, {}))
-            words += ' ' + printable(word, 64);
         account_->notice(printable(job.display), report::NoticeKind::keywords_dropped,
                          std::to_string(std::exchange(job.flags_lost, 0)) +
                              " messages came without flags although the destination said OK to "
-                             "them:" +
-                             words);
+                             "them: " +
+                             listed(std::exchange(job.lost_words, {})));
     }
     judge_back(job, appended);
     co_return Result<void>{};

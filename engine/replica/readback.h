@@ -3,6 +3,8 @@
 // that is sent, so that reading back knows whose octets to look at.
 
 #include <cstdint>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "engine/replica/job.h"
@@ -11,6 +13,9 @@ namespace imapult::replica {
 
 inline constexpr std::uint8_t kOddNul = 1;
 inline constexpr std::uint8_t kOddHeader = 2;  ///< 8-bit octets in the header
+
+/// Flags for a notice, the first of them where they are many.
+std::string listed(const std::set<std::string>& words);
 
 /// Counts and collects flags that the destination took with OK and does not show.
 void note_lost(Job& job, const Flags& sent, const Flags& there);
